@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Guest memory: the only way from a guest physical address to a host pointer.
+ *
+ * One sealed memfd holds all of it, so that it can be mapped again by another
+ * process or privately by a copy, and cannot shrink under us (no SIGBUS).
+ * The ranges are fixed once created; nothing here locks.
+ */
+#ifndef CAPSA_MEMORY_H
+#define CAPSA_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "capsa.h"
+
+enum { MEMORY_RANGES_MAX = 2 };
+
+struct memory_range {
+	uint64_t address; /* guest physical */
+	uint64_t size;
+	uint8_t *host;
+};
+
+struct memory {
+	int fd; /* owned; -1: not created */
+	uint32_t range_count;
+	struct memory_range ranges[MEMORY_RANGES_MAX];
+	uint8_t *mapping; /* all of it, in the order of the file */
+	uint64_t size;
+};
+
+/*
+ * Allocates size bytes from address 0 up, leaving [hole_start, hole_end) to
+ * devices: what does not fit below the hole goes above it.
+ */
+enum capsa_status memory_create(struct memory *memory, uint64_t size,
+				uint64_t hole_start, uint64_t hole_end,
+				struct capsa_error *error);
+
+/* Safe on a zeroed or failed struct memory whose fd is -1. */
+void memory_destroy(struct memory *memory);
+
+/*
+ * The host's pointer to [address, address + length), or NULL unless all of it
+ * lies in one range. The guest may change what is there at any time: copy
+ * first, check then.
+ */
+void *memory_at(const struct memory *memory, uint64_t address, uint64_t length);
+
+/* Copies; 0 or -EFAULT when memory_at() would give NULL. */
+int memory_read(const struct memory *memory, uint64_t address, void *out,
+		size_t length);
+int memory_write(const struct memory *memory, uint64_t address,
+		 const void *data, size_t length);
+
+/* Bytes of it that the host has backed with pages. */
+uint64_t memory_resident(const struct memory *memory);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a virtio device is to the transport, and the other way round.
+ *
+ * A device sees its queues, guest memory and this struct; never the machine,
+ * never a register. The transport owns lock and calls every operation with
+ * it held: register accesses come on vCPU threads, queue work and the
+ * device's own descriptors on the loop's thread.
+ */
+#ifndef CAPSA_VIRTIO_DEVICE_H
+#define CAPSA_VIRTIO_DEVICE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "memory.h"
+#include "virtio/virtqueue.h"
+
+enum { VIRTIO_QUEUES_MAX = 8 };
+
+struct virtio_device;
+
+struct virtio_device_ops {
+	uint32_t device_id; /* VIRTIO_ID_*: virtio 1.2, section 5 */
+	uint64_t features;  /* offered, beside what the transport offers */
+	uint32_t queue_count;
+	uint16_t
+		queue_size_max; /* a power of two, at most VIRTQUEUE_SIZE_MAX */
+	uint32_t config_size;   /* bytes of the device's configuration */
+
+	/* The driver set DRIVER_OK with valid queues. */
+	void (*activate)(struct virtio_device *device);
+	/* The driver put buffers into a queue. */
+	void (*notify)(struct virtio_device *device, uint32_t queue);
+	/* Back to the state after create; no queue is touched afterwards. */
+	void (*reset)(struct virtio_device *device);
+	/* Within config_size; NULL: reads as zero, ignores writes. */
+	void (*config_read)(struct virtio_device *device, uint32_t offset,
+			    uint8_t *data, uint32_t length);
+	void (*config_write)(struct virtio_device *device, uint32_t offset,
+			     const uint8_t *data, uint32_t length);
+	/* Frees the device. Its loop sources are removed already. */
+	void (*destroy)(struct virtio_device *device);
+};
+
+/* Embedded in each device. Fields are set by the transport. */
+struct virtio_device {
+	const struct virtio_device_ops *ops;
+	const struct memory *memory;
+	pthread_mutex_t lock;
+	uint64_t features; /* negotiated */
+	bool active;       /* DRIVER_OK and not broken */
+	struct virtqueue queues[VIRTIO_QUEUES_MAX];
+	void *transport;
+};
+
+/* Interrupts the driver for used buffers if it wants to be. */
+void virtio_device_interrupt(struct virtio_device *device, uint32_t queue);
+
+/*
+ * The driver broke a rule that leaves the device no safe way on: sets
+ * DEVICE_NEEDS_RESET, tells the driver, and stops serving until a reset.
+ */
+void virtio_device_fail(struct virtio_device *device);
+
+#endif
