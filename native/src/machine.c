@@ -163,8 +163,16 @@ static void machine_run_start(struct worker_job *job)
 	if (vm && machine->stopping)
 		vm_command(vm, VM_STOP);
 	pthread_mutex_unlock(&machine->lock);
-	status = vm ? vm_start(vm, loop, &error)
-		    : error_system(&error, ENOMEM, "calloc", NULL);
+	if (vm)
+		status = vm_load(vm, loop, &error);
+	else
+		status = error_system(&error, ENOMEM, "calloc", NULL);
+	if (status == CAPSA_STATUS_OK) {
+		pthread_mutex_lock(&machine->lock);
+		machine->loaded = true;
+		pthread_mutex_unlock(&machine->lock);
+		status = vm_run(vm, &error);
+	}
 	if (status != CAPSA_STATUS_OK) {
 		machine_stop(machine, CAPSA_EXIT_FAILED, &error);
 		machine_ended(machine);

@@ -113,7 +113,7 @@ static enum capsa_status probe_measure(struct probe *probe,
 	*picoseconds = UINT64_MAX;
 	for (int i = 0; i<PROBE_ROUNDS && * picoseconds> PROBE_EMULATED_PS;
 	     i++) {
-		uint64_t round;
+		uint64_t round = 0;
 		enum capsa_status status = probe_round(probe, &round, error);
 
 		if (status != CAPSA_STATUS_OK)
