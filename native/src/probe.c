@@ -20,6 +20,7 @@ enum { PROBE_ROUNDS = 3 };
 /* Hardware needs well under a nanosecond an instruction, software emulation
  * of a whole processor a few, and KVM's interpreter about 600. */
 #define PROBE_EMULATED_PS 100000ull
+#define PROBE_CERTAIN_PS  (4 * PROBE_EMULATED_PS)
 
 struct probe {
 	int kvm_fd; /* owned, like the rest; -1: none */
@@ -111,8 +112,8 @@ static enum capsa_status probe_measure(struct probe *probe,
 				       struct capsa_error *error)
 {
 	*picoseconds = UINT64_MAX;
-	for (int i = 0; i<PROBE_ROUNDS && * picoseconds> PROBE_EMULATED_PS;
-	     i++) {
+	/* One round is enough unless it lies near the border. */
+	for (int i = 0; i < PROBE_ROUNDS; i++) {
 		uint64_t round = 0;
 		enum capsa_status status = probe_round(probe, &round, error);
 
@@ -120,6 +121,8 @@ static enum capsa_status probe_measure(struct probe *probe,
 			return status;
 		if (round < *picoseconds)
 			*picoseconds = round;
+		if (round <= PROBE_EMULATED_PS || round > PROBE_CERTAIN_PS)
+			break;
 	}
 	return CAPSA_STATUS_OK;
 }
