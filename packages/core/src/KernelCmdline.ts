@@ -39,7 +39,7 @@ export const make = (
   init: ReadonlyArray<string> = []
 ): Either.Either<KernelCmdline, KernelCmdlineError> => {
   const unspeakable =
-    parameters.map(joined).find((word, index) => spell(parameters[index], word) === undefined) ??
+    parameters.filter((parameter) => spell(parameter) === undefined).map(joined)[0] ??
     init.find((word) => spellInit(word) === undefined)
   if (unspeakable !== undefined) return Either.left(wrong("NotExpressible", unspeakable))
   return Either.right({ parameters: withoutOverridden(parameters), init })
@@ -74,7 +74,7 @@ export const merge = (...layers: ReadonlyArray<KernelCmdline>): KernelCmdline =>
 /** The text for the kernel; {@link parse} of it gives the same value. @category destructors */
 export const print = (cmdline: KernelCmdline): string =>
   [
-    ...cmdline.parameters.map((parameter) => spell(parameter, joined(parameter)) ?? joined(parameter)),
+    ...cmdline.parameters.map((parameter) => spell(parameter) ?? joined(parameter)),
     ...(cmdline.init.length === 0 ? [] : ["--"]),
     ...cmdline.init.map((word) => spellInit(word) ?? word)
   ].join(" ")
@@ -197,9 +197,9 @@ const readWord = (word: string): Parameter => {
 }
 
 /** The first spelling that reads back as the parameter. */
-const spell = (parameter: Parameter | undefined, word: string): string | undefined => {
-  if (parameter === undefined) return undefined
+const spell = (parameter: Parameter): string | undefined => {
   const { key, value } = parameter
+  const word = joined(parameter)
   const spellings =
     value === undefined ? [key, `"${key}"`] : [word, `${key}="${value}"`, `"${word}"`, `${key}="${value}`]
   return spellings.find((spelling) => {
@@ -209,8 +209,8 @@ const spell = (parameter: Parameter | undefined, word: string): string | undefin
 }
 
 const spellInit = (word: string): string | undefined =>
-  [word, `"${word}"`].concat(spell(readWord(word), word) ?? []).find((spelling) => {
-    const read = readsAs(spelling)
+  [word, `"${word}"`, spell(readWord(word))].find((spelling) => {
+    const read = spelling === undefined ? undefined : readsAs(spelling)
     return read !== undefined && joined(read) === word
   })
 
