@@ -29,7 +29,7 @@ export const fuzzPrograms = (build: Build): ReadonlyArray<string> =>
   programs("test/fuzz").map((name) => `${build.folder}/fuzz/${name}`)
 
 const programs = (folder: string): ReadonlyArray<string> =>
-  [...new Bun.Glob("*.c").scanSync(join(root, "native", folder))].map((file) => basename(file, ".c")).sort()
+  [...new Bun.Glob(`${folder}/*.c`).scanSync(join(root, "native"))].map((file) => basename(file, ".c")).sort()
 
 /** Runs make in native/. Two processes don't make the same build at once. */
 export const make = (build: Build, targets: ReadonlyArray<string>, report: Report): Promise<Finished> =>
