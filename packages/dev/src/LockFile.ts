@@ -13,16 +13,14 @@ export interface LockedPackage {
 }
 
 /** The registry's packages in the text of a bun.lock. */
-export const parseLock = (text: string): { readonly packages: ReadonlyArray<LockedPackage> } => {
+export const parseLock = (text: string): ReadonlyArray<LockedPackage> => {
   const packages = field(Bun.JSONC.parse(text), "packages")
   if (!isRecord(packages)) throw new Error("bun.lock has no packages")
-  return {
-    packages: Object.values(packages).flatMap((entry) => {
-      const [id, , details] = Array.isArray(entry) ? entry : []
-      if (typeof id !== "string" || id.includes("@workspace:")) return []
-      return [{ id, isPlatformSpecific: field(details, "os") !== undefined || field(details, "cpu") !== undefined }]
-    })
-  }
+  return Object.values(packages).flatMap((entry) => {
+    const [id, , details] = Array.isArray(entry) ? entry : []
+    if (typeof id !== "string" || id.includes("@workspace:")) return []
+    return [{ id, isPlatformSpecific: field(details, "os") !== undefined || field(details, "cpu") !== undefined }]
+  })
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

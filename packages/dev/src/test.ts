@@ -9,10 +9,10 @@ import { join } from "node:path"
 import { DevError, main } from "./DevError.ts"
 import { cache } from "./Folders.ts"
 import { Progress, seconds } from "./Progress.ts"
-import { makeFolder } from "./tests/Logs.ts"
-import { failed, prefix, type Results, sum, tally } from "./tests/Results.ts"
-import type { Tier } from "./tests/Tier.ts"
-import { tiers } from "./tests/tiers.ts"
+import { makeFolder } from "./tier/Logs.ts"
+import { failed, prefix, type Results, sum, tally } from "./tier/Results.ts"
+import type { Tier } from "./tier/Tier.ts"
+import { tiers } from "./tier/tiers.ts"
 
 /** How much of a failed tier's log is printed. */
 const logLinesMax = 150

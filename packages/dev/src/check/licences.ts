@@ -30,7 +30,7 @@ export const licences: Check = {
   name: "licences",
   run: async (tree) => {
     const installed = await readInstalled(tree.root)
-    return parseLock(await tree.read("bun.lock")).packages.flatMap(({ id, isPlatformSpecific }) => {
+    return parseLock(await tree.read("bun.lock")).flatMap(({ id, isPlatformSpecific }) => {
       const where = `bun.lock: ${id}`
       const licence = installed.get(id)
       if (licence !== undefined) return isAllowed(licence) ? [] : [{ where, what: `licence ${licence} is not allowed` }]

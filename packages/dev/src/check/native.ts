@@ -27,7 +27,7 @@ export const compile: Check = {
   run: async (tree) => {
     const findings: Array<Finding> = []
     for (const build of compilers) {
-      const made = await make(build, ["all", ...testPrograms(build)], () => {})
+      const made = await make(build, ["all", ...testPrograms(build, tree.root)], () => {}, tree.root)
       findings.push(...findingsOf(`make ${build.variables.join(" ")}`, made, pattern))
     }
     return inTree(findings, tree.root)
@@ -37,5 +37,8 @@ export const compile: Check = {
 /** What clang-format and clang-tidy say. */
 export const tidy: Check = {
   name: "c-lint",
-  run: async (tree) => inTree(findingsOf("make lint", await run(["make", "-C", "native", "lint"]), pattern), tree.root)
+  run: async (tree) => {
+    const linted = await run(["make", "-C", "native", "lint"], { cwd: tree.root })
+    return inTree(findingsOf("make lint", linted, pattern), tree.root)
+  }
 }

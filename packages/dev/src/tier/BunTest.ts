@@ -15,6 +15,8 @@ import type { Watch } from "./Tier.ts"
 /** A run of test files. */
 export interface BunTestOptions {
   readonly files: ReadonlyArray<string>
+  /** What `files` are relative to; the root of the checkout if absent. Not for the lab. */
+  readonly cwd?: string
   readonly env?: Record<string, string>
   /** For a test that doesn't set its own. */
   readonly testTimeoutMs: number
@@ -39,8 +41,8 @@ export const bunTest = async (options: BunTestOptions, watch: Watch): Promise<Re
     const report = join(folder, "junit.xml")
     const parallel = options.parallel === undefined ? [] : [`--parallel=${options.parallel}`]
     const argv = [process.execPath, "test", ...parallel, ...argumentsFor(options, report)]
-    const settings = { timeoutMs: options.timeoutMs, onLine: counting(watch), env: options.env ?? {} }
-    const finished = await run(argv, settings)
+    const { cwd = root, env = {}, timeoutMs } = options
+    const finished = await run(argv, { cwd, env, timeoutMs, onLine: counting(watch) })
     const xml = await Bun.file(report)
       .text()
       .catch(() => "")
