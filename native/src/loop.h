@@ -12,8 +12,12 @@ struct loop;
 /* Embedded in its owner; the descriptor stays the owner's. */
 struct loop_source {
 	int fd;
-	/* Called on the loop's thread while fd is ready (level-triggered). */
+	/*
+	 * Called on the loop's thread while fd is ready (level-triggered).
+	 * After an error or hang-up of fd it is called once and not again.
+	 */
 	void (*ready)(struct loop_source *source);
+	uint64_t id; /* set by loop_add() */
 };
 
 /* Starts the thread, with all signals blocked. 0 or -errno. */

@@ -55,6 +55,14 @@ struct virtio_device {
 	void *transport;
 };
 
+/*
+ * Has notify called for the queue in a later turn of the loop: there is more
+ * to do than fits one turn, or something came from the host. Takes no lock.
+ * Any thread. Before the transport exists, or while the device is not active,
+ * nothing happens: each queue is notified once when it becomes active.
+ */
+void virtio_device_kick(struct virtio_device *device, uint32_t queue);
+
 /* Interrupts the driver for used buffers if it wants to be. */
 void virtio_device_interrupt(struct virtio_device *device, uint32_t queue);
 

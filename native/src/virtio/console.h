@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * virtio-console (virtio 1.2, section 5.3), with the multiport protocol. Port
+ * 0 is the console.
+ */
+#ifndef CAPSA_VIRTIO_CONSOLE_H
+#define CAPSA_VIRTIO_CONSOLE_H
+
+#include "device/console_port.h"
+#include "virtio/device.h"
+
+/*
+ * *out is owned by the caller until it is given to a transport. The port is
+ * called on the loop's thread with the device's lock held. 0 or -ENOMEM.
+ */
+int virtio_console_create(struct virtio_device **out,
+			  const struct console_port *port);
+
+/*
+ * The port has input. Takes no lock and never blocks. Any thread, while the
+ * device exists.
+ */
+void virtio_console_input(struct virtio_device *device);
+
+#endif
