@@ -1,4 +1,4 @@
-/** What do the steps inside one process cost? A call into the library, a drain, a configuration, a plan. */
+/** What do the steps inside one process cost? A call into the library, a configuration, a plan. */
 import * as BootPlan from "@capsa/core/BootPlan"
 import * as VmConfig from "@capsa/core/VmConfig"
 import { Kvm } from "@capsa/kvm"
@@ -31,17 +31,18 @@ const plan = Effect.flatMap(decode, (decoded) =>
 export const rows: Effect.Effect<ReadonlyArray<Row>> = Effect.scoped(
   Effect.gen(function* () {
     const { call, instance } = yield* Library.open
-    const drained = new Uint8Array(Library.drainedBytes)
-    new DataView(drained.buffer).setUint32(0, drained.byteLength, true)
     const bench = new Bench({ warmupTime: 200, time: 500 })
       .add("FFI call", repeated(call.capsa_abi_version))
-      .add("drain, nothing waiting", repeated(() => call.capsa_drain(instance, drained, null, 0)))
+      .add(
+        "FFI call that looks a machine up",
+        repeated(() => call.capsa_kill(instance, 0))
+      )
       .add("decode a configuration", () => Effect.runSync(decode))
       .add("decode and plan", () => Effect.runSync(plan))
     yield* Effect.promise(() => bench.run())
     return bench.tasks.flatMap(({ name, result }) => {
       if (result.state !== "completed") return []
-      const perSample = name.startsWith("FFI") || name.startsWith("drain") ? callsInSample : 1
+      const perSample = name.startsWith("FFI") ? callsInSample : 1
       const microseconds = (milliseconds: number) => (milliseconds * 1000) / perSample
       const { samples, p50, p99, samplesCount } = result.latency
       return [
