@@ -10,6 +10,8 @@ export interface RunOptions {
   readonly cwd?: string
   /** Added to the environment. */
   readonly env?: Record<string, string>
+  /** After so long it is sent SIGTERM; never if absent. */
+  readonly timeoutMs?: number
   /** Receives each line of stdout and stderr as it comes, without its line end. */
   readonly onLine?: (line: string) => void
 }
@@ -29,7 +31,8 @@ export const run = async (argv: ReadonlyArray<string>, options: RunOptions = {})
   const child = Bun.spawn([program, ...argv.slice(1)], {
     cwd: options.cwd ?? root,
     env: { ...process.env, ...options.env },
-    stdio: ["ignore", "pipe", "pipe"]
+    stdio: ["ignore", "pipe", "pipe"],
+    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs })
   })
   let stdout = ""
   let output = ""

@@ -8,8 +8,9 @@ import { mkdir } from "node:fs/promises"
 import { join } from "node:path"
 import { root } from "./Folders.ts"
 
-/** The lock file for `name` in this checkout. */
-export const lockFile = (name: string): string => join(root, "node_modules/.cache/capsa", `${name}.lock`)
+/** The lock file for `name` in a checkout. */
+export const lockFile = (name: string, checkout: string = root): string =>
+  join(checkout, "node_modules/.cache/capsa", `${name}.lock`)
 
 /**
  * Runs `work` while no other process, and no other part of this one, holds the lock on `file`. `onWait` is called

@@ -21,23 +21,29 @@ export interface Build {
 export const ordinary: Build = { folder: "build", variables: [] }
 
 /** The C test programs of a build, as make names them. */
-export const testPrograms = (build: Build): ReadonlyArray<string> =>
-  programs("test").map((name) => `${build.folder}/test/${name}`)
+export const testPrograms = (build: Build, checkout: string = root): ReadonlyArray<string> =>
+  programs(checkout, "test").map((name) => `${build.folder}/test/${name}`)
 
 /** The fuzz programs of a build, as make names them. */
 export const fuzzPrograms = (build: Build): ReadonlyArray<string> =>
-  programs("test/fuzz").map((name) => `${build.folder}/fuzz/${name}`)
+  programs(root, "test/fuzz").map((name) => `${build.folder}/fuzz/${name}`)
 
-const programs = (folder: string): ReadonlyArray<string> =>
-  [...new Bun.Glob("*.c").scanSync(join(root, "native", folder))].map((file) => basename(file, ".c")).sort()
+const programs = (checkout: string, folder: string): ReadonlyArray<string> =>
+  [...new Bun.Glob(`${folder}/*.c`).scanSync(join(checkout, "native"))].map((file) => basename(file, ".c")).sort()
 
-/** Runs make in native/. Two processes don't make the same build at once. */
-export const make = (build: Build, targets: ReadonlyArray<string>, report: Report): Promise<Finished> =>
+/** Runs make in native/ of the checkout. Two processes don't make the same build at once. */
+export const make = (
+  build: Build,
+  targets: ReadonlyArray<string>,
+  report: Report,
+  checkout: string = root
+): Promise<Finished> =>
   withLock(
-    lockFile(`native-${build.folder}`),
+    lockFile(`native-${build.folder}`, checkout),
     () => report("waiting for another build of it"),
     () =>
       run(["make", "-C", "native", "-j2", `BUILD=${build.folder}`, ...build.variables, ...targets], {
+        cwd: checkout,
         onLine: report
       })
   )
