@@ -85,7 +85,8 @@ const tell = (error: ReportedError) =>
   )
 
 /** Tells an error on stdout, as data. */
-const tellAsData = (error: ReportedError) => Effect.flatMap(toData(error), (data) => Effect.ignore(writeJson({ error: data })))
+const tellAsData = (error: ReportedError) =>
+  Effect.flatMap(toData(error), (data) => Effect.ignore(writeJson({ error: data })))
 
 /** Runs a verb; what goes wrong in it is told, on stderr or as data, and only the exit status is left. */
 export const reporting =

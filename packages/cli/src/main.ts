@@ -39,15 +39,14 @@ const program = Cli.main(process.argv.slice(2)).pipe(
   )
 )
 
+const statusOf = (exit: Exit.Exit<unknown, unknown>): number => {
+  if (Exit.isInterrupted(exit)) return 128 + constants.signals[ending]
+  return Exit.isSuccess(exit) && typeof exit.value === "number" ? exit.value : 1
+}
+
 BunRuntime.runMain(program, {
   disableErrorReporting: true,
   disablePrettyLogger: true,
-  // Standard input may still be open, so the process has to be ended.
-  teardown: (exit) =>
-    process.exit(
-      Exit.match(exit, {
-        onSuccess: (status) => status,
-        onFailure: (cause) => (Cause.isInterruptedOnly(cause) ? 128 + constants.signals[ending] : 1)
-      })
-    )
+  // Standard input may still be open, and would keep the process.
+  teardown: (exit) => process.exit(statusOf(exit))
 })

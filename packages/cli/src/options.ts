@@ -9,6 +9,9 @@ import * as Option from "effect/Option"
 /** What runs the machine, as the command line names it. @category models */
 export const backendNames = ["auto", "kvm", "qemu"] as const
 
+/** `undefined` where the option is not given. */
+const optional = <A>(option: Options.Options<A>) => Options.map(Options.optional(option), Option.getOrUndefined)
+
 const parsed = <A>(name: string, words: string, example: string, parse: (text: string) => A | undefined) =>
   Options.text(name).pipe(
     Options.withPseudoName(words),
@@ -35,37 +38,46 @@ const parseCount = (text: string): number | undefined => (/^\d{1,9}$/.test(text)
 
 const described = (description: string) => Options.withDescription(description)
 
-export const json = Options.boolean("json").pipe(described("Print the result, or the error, as JSON on stdout."))
+const json = Options.boolean("json").pipe(described("Print the result, or the error, as JSON on stdout."))
+
+/** The options of the verbs that look at the host. */
+export const look = { json }
+
+/** The options of the program without a verb. */
+export const program = {
+  checkSystem: Options.boolean("check-system").pipe(described("The same as the verb doctor.")),
+  json: Options.boolean("json").pipe(described("With --check-system: print the findings as JSON."))
+}
 
 /** The options of `capsa run`. */
 export const run = {
   kernel: Options.text("kernel").pipe(
     Options.withPseudoName("file"),
     described("Kernel to boot: bzImage or vmlinux. The built-in guest if absent."),
-    Options.optional
+    optional
   ),
   initrd: Options.text("initrd").pipe(
     Options.withPseudoName("file"),
     described("Initial RAM disk of that kernel."),
-    Options.optional
+    optional
   ),
   cmdline: Options.text("cmdline").pipe(
     described("Parameters of that kernel; they win over those that capsa adds."),
-    Options.optional
+    optional
   ),
-  cpus: parsed("cpus", "number", "2", parseCount).pipe(described("Virtual processors. 1 if absent."), Options.optional),
+  cpus: parsed("cpus", "number", "2", parseCount).pipe(described("Virtual processors. 1 if absent."), optional),
   memory: parsed("memory", "size", "512MiB or 2GiB", parseSize).pipe(
     described("Memory: 512MiB, 2GiB. 512MiB if absent."),
-    Options.optional
+    optional
   ),
   backend: Options.choice("backend", backendNames).pipe(
     described("What runs the machine. The best of this host if absent."),
     Options.withDefault("auto")
   ),
-  name: Options.text("name").pipe(described("Name of the machine, for logs."), Options.optional),
+  name: Options.text("name").pipe(described("Name of the machine, for logs."), optional),
   timeout: parsed("timeout", "duration", "30s, 5m or 1h", parseDuration).pipe(
     described("Kill the machine after this time and exit with 124: 30s, 5m."),
-    Options.optional
+    optional
   ),
   timing: Options.boolean("timing").pipe(described("Draw the stages of the boot on stderr, at the end.")),
   json: Options.boolean("json").pipe(
@@ -78,8 +90,8 @@ type Parsed = { readonly [K in keyof typeof run]: (typeof run)[K] extends Option
 /** What the options of `capsa run` say. @category models */
 export interface RunOptions extends Parsed {}
 
-/** The first word of the options that only make sense together with `--kernel`, if it is missing. */
+/** The option that only makes sense together with `--kernel`, if that is missing. */
 export const withoutKernel = ({ kernel, initrd, cmdline }: RunOptions): string | undefined => {
-  if (Option.isSome(kernel)) return undefined
-  return Option.isSome(initrd) ? "--initrd" : Option.isSome(cmdline) ? "--cmdline" : undefined
+  if (kernel !== undefined) return undefined
+  return initrd !== undefined ? "--initrd" : cmdline !== undefined ? "--cmdline" : undefined
 }
