@@ -16,8 +16,10 @@ export const Greeting = Schema.Struct({
 export type Greeting = typeof Greeting.Type
 
 const Id = Schema.optional(Schema.Int)
+// A field of any type may be missing, as far as Schema is concerned.
+const Present = Schema.Unknown.pipe(Schema.filter((value) => value !== undefined))
 /** A command succeeded. */
-export const Return = Schema.Struct({ return: Schema.Unknown, id: Id })
+export const Return = Schema.Struct({ return: Present, id: Id })
 /** A command failed. One that could not be read as JSON is answered without an id. */
 export const Failure = Schema.Struct({ error: Schema.Struct({ class: Schema.String, desc: Schema.String }), id: Id })
 /** Something happened in the machine. */
