@@ -125,12 +125,22 @@ static inline bool fake_collect(struct fake_queue *queue,
 	struct vring_used_elem *shared =
 		&queue->used->ring[queue->collected % queue->layout.size];
 
+	*element = (struct vring_used_elem) { 0 };
 	if (index == queue->collected)
 		return false;
 	element->id = __atomic_load_n(&shared->id, __ATOMIC_RELAXED);
 	element->len = __atomic_load_n(&shared->len, __ATOMIC_RELAXED);
 	queue->collected++;
 	return true;
+}
+
+/* Where the device says from which index on it wants to be notified. */
+static inline uint16_t fake_avail_event(const struct fake_queue *queue)
+{
+	const uint16_t *event = (const void *)&queue->used->ring[0];
+
+	return __atomic_load_n(event + 4 * queue->layout.size,
+			       __ATOMIC_SEQ_CST);
 }
 
 static inline void fake_write32(struct virtio_mmio *mmio, uint64_t offset,
