@@ -134,6 +134,13 @@ static inline bool fake_collect(struct fake_queue *queue,
 	return true;
 }
 
+/* Asks for an interrupt as soon as the used index passes index. */
+static inline void fake_want_interrupt(struct fake_queue *queue, uint16_t index)
+{
+	__atomic_store_n(&queue->available->ring[queue->layout.size], index,
+			 __ATOMIC_SEQ_CST);
+}
+
 /* Where the device says from which index on it wants to be notified. */
 static inline uint16_t fake_avail_event(const struct fake_queue *queue)
 {
@@ -210,19 +217,18 @@ static inline uint32_t fake_bring_up(struct virtio_mmio *mmio,
 	return fake_read32(mmio, VIRTIO_MMIO_STATUS);
 }
 
-/* Waits for an interrupt and acknowledges it: InterruptStatus, 0 if none. */
-static inline uint32_t fake_interrupt(struct virtio_mmio *mmio, int irq_fd)
+/* Waits for an interrupt and acknowledges it; false: none has come. */
+static inline bool fake_interrupt(struct virtio_mmio *mmio, int irq_fd)
 {
 	struct pollfd poll_fd = { .fd = irq_fd, .events = POLLIN };
 	eventfd_t count;
-	uint32_t status;
 
 	if (poll(&poll_fd, 1, FAKE_WAIT_MS) != 1)
-		return 0;
+		return false;
 	eventfd_read(irq_fd, &count);
-	status = fake_read32(mmio, VIRTIO_MMIO_INTERRUPT_STATUS);
-	fake_write32(mmio, VIRTIO_MMIO_INTERRUPT_ACK, status);
-	return status;
+	fake_write32(mmio, VIRTIO_MMIO_INTERRUPT_ACK,
+		     fake_read32(mmio, VIRTIO_MMIO_INTERRUPT_STATUS));
+	return true;
 }
 
 /* The next used element, waiting for interrupts as long as needed. */
@@ -230,16 +236,10 @@ static inline bool fake_await(struct virtio_mmio *mmio, int irq_fd,
 			      struct fake_queue *queue,
 			      struct vring_used_elem *element)
 {
-	struct pollfd poll_fd = { .fd = irq_fd, .events = POLLIN };
-	eventfd_t count;
-
-	while (!fake_collect(queue, element)) {
-		if (poll(&poll_fd, 1, FAKE_WAIT_MS) != 1)
+	fake_want_interrupt(queue, queue->collected);
+	while (!fake_collect(queue, element))
+		if (!fake_interrupt(mmio, irq_fd))
 			return false;
-		eventfd_read(irq_fd, &count);
-		fake_write32(mmio, VIRTIO_MMIO_INTERRUPT_ACK,
-			     fake_read32(mmio, VIRTIO_MMIO_INTERRUPT_STATUS));
-	}
 	return true;
 }
 
