@@ -8,22 +8,25 @@
 #define CAPSA_X86_LAYOUT_H
 
 /* Guest physical memory below 1 MiB */
-#define X86_GDT_ADDRESS        0x500u
-#define X86_START_INFO_ADDRESS 0x6000u
-#define X86_BOOT_PARAMS        0x7000u /* one page */
-#define X86_BOOT_STACK         0x8ff0u
-#define X86_PML4_ADDRESS       0x9000u /* then PDPT and 4 page directories */
-#define X86_CMDLINE_ADDRESS    0x20000u
-#define X86_CMDLINE_MAX        0x10000u
-#define X86_MPTABLE_ADDRESS    0x9fc00u /* the extended BIOS data area */
-#define X86_ACPI_ADDRESS       0xe0000u /* RSDP, then the tables */
-#define X86_ACPI_END           0x100000u
-#define X86_KERNEL_ADDRESS     0x100000u /* at least */
+#define X86_GDT_ADDRESS     0x500u
+#define X86_START_INFO      0x6000u /* one page */
+#define X86_BOOT_PARAMS     0x7000u /* one page */
+#define X86_BOOT_STACK      0x8ff0u
+#define X86_PML4_ADDRESS    0x9000u /* then PDPT and 4 page directories */
+#define X86_SETUP_DATA      0xf000u /* a seed for the guest's generator */
+#define X86_CMDLINE_ADDRESS 0x20000u
+#define X86_CMDLINE_MAX     0x10000u
+#define X86_BIOS_AREA       0x9fc00u /* reserved from here up to 1 MiB */
+#define X86_ACPI_ADDRESS    0xe0000u /* RSDP, then the tables */
+#define X86_ACPI_END        0xf0000u
+#define X86_MPTABLE_ADDRESS 0xf0000u  /* kernels look for it up to 1 MiB */
+#define X86_KERNEL_ADDRESS  0x100000u /* at least */
 
 /* Guest physical memory of devices */
 #define X86_HOLE_START     0xc0000000u
 #define X86_HOLE_END       0x100000000ull
-#define X86_VIRTIO_ADDRESS 0xd0000000u /* one page each */
+#define X86_VIRTIO_ADDRESS 0xd0000000u
+#define X86_VIRTIO_SIZE    0x1000u /* of each */
 #define X86_IOAPIC_ADDRESS 0xfec00000u
 #define X86_LAPIC_ADDRESS  0xfee00000u
 #define X86_IDENTITY_MAP   0xfffbc000u /* used by KVM on Intel */

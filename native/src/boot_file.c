@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "boot_file.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+
+/* Of one read, so that a machine being killed waits for no more than that. */
+#define BOOT_FILE_CHUNK ((size_t)16 << 20)
+
+static enum capsa_status boot_file_unreadable(const struct boot_file *file,
+					      int system_errno,
+					      const char *operation,
+					      const char *message)
+{
+	return error_set(file->error, file->unreadable, system_errno, operation,
+			 file->path, NULL, message);
+}
+
+enum capsa_status boot_file_open(struct boot_file *file)
+{
+	struct stat status;
+
+	if (fstat(file->fd, &status) < 0)
+		return boot_file_unreadable(file, errno, "fstat",
+					    "the file cannot be examined");
+	if (!S_ISREG(status.st_mode))
+		return boot_file_unreadable(file, 0, "fstat",
+					    "not a regular file");
+	file->size = (uint64_t)status.st_size;
+	return CAPSA_STATUS_OK;
+}
+
+enum capsa_status boot_file_refuse(const struct boot_file *file,
+				   const char *field, const char *format, ...)
+{
+	char message[sizeof(file->error->message)];
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)vsnprintf(message, sizeof(message), format, arguments);
+	va_end(arguments);
+	return error_set(file->error, file->invalid, 0, "load", file->path,
+			 field, message);
+}
+
+static enum capsa_status boot_file_fill(const struct boot_file *file,
+					uint64_t offset, uint8_t *out,
+					uint64_t length)
+{
+	while (length > 0) {
+		size_t chunk = length < BOOT_FILE_CHUNK ? (size_t)length
+							: BOOT_FILE_CHUNK;
+		ssize_t got = pread(file->fd, out, chunk, (off_t)offset);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return boot_file_unreadable(file, errno, "pread",
+						    "reading failed");
+		if (got == 0)
+			return boot_file_unreadable(
+				file, 0, "pread",
+				"the file was cut while being read");
+		out += got;
+		offset += (uint64_t)got;
+		length -= (uint64_t)got;
+	}
+	return CAPSA_STATUS_OK;
+}
+
+static bool boot_file_holds(const struct boot_file *file, uint64_t offset,
+			    uint64_t length)
+{
+	return offset <= file->size && length <= file->size - offset;
+}
+
+enum capsa_status boot_file_read(const struct boot_file *file, uint64_t offset,
+				 void *out, size_t length, const char *field)
+{
+	if (!boot_file_holds(file, offset, length))
+		return boot_file_refuse(file, field,
+					"reaches beyond the file's end");
+	return boot_file_fill(file, offset, out, length);
+}
+
+enum capsa_status boot_file_load(const struct boot_file *file, uint64_t offset,
+				 const struct memory *memory, uint64_t address,
+				 uint64_t length, const char *field)
+{
+	uint8_t *host = memory_at(memory, address, length);
+
+	if (!boot_file_holds(file, offset, length))
+		return boot_file_refuse(file, field,
+					"reaches beyond the file's end");
+	if (!host)
+		return boot_file_refuse(file, field,
+					"reaches beyond guest memory");
+	return boot_file_fill(file, offset, host, length);
+}

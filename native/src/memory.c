@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
+#endif
+
+/* Host pages are at most 64 KiB, so a multiple of this can be mapped. */
+#define MEMORY_UNIT (1ull << 20)
+
+/*
+ * Smaller machines hold no kernel: Linux for x86_64 is linked to run from
+ * 16 MiB up, and unpacks to more than that elsewhere.
+ */
+#define MEMORY_SIZE_MIN (16ull << 20)
+
+static int memory_open(uint64_t size)
+{
+	unsigned int flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+	int fd = memfd_create("capsa-memory", flags | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL)
+		fd = memfd_create("capsa-memory", flags);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)size) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, seals) < 0) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static enum capsa_status memory_refuse(struct capsa_error *error, uint64_t size,
+				       const char *why)
+{
+	char message[sizeof(error->message)];
+
+	(void)snprintf(message, sizeof(message), "%llu bytes of memory: %s",
+		       (unsigned long long)size, why);
+	return error_set(error, CAPSA_STATUS_MEMORY_INVALID, 0, "create memory",
+			 "memory", "memory_bytes", message);
+}
+
+static void memory_add(struct memory *memory, uint64_t address, uint64_t size,
+		       uint64_t offset)
+{
+	memory->ranges[memory->range_count++] = (struct memory_range) {
+		.address = address,
+		.size = size,
+		.host = memory->mapping + offset,
+	};
+}
+
+enum capsa_status memory_create(struct memory *memory, uint64_t size,
+				uint64_t hole_start, uint64_t hole_end,
+				struct capsa_error *error)
+{
+	uint64_t low = size < hole_start ? size : hole_start;
+	void *mapping;
+
+	*memory = (struct memory) { .fd = -1 };
+	if (size % MEMORY_UNIT != 0)
+		return memory_refuse(error, size, "not a multiple of 1 MiB");
+	if (size < MEMORY_SIZE_MIN)
+		return memory_refuse(error, size, "less than 16 MiB");
+	if (size > INT64_MAX - hole_end)
+		return memory_refuse(error, size, "no host can address that");
+
+	memory->fd = memory_open(size);
+	if (memory->fd < 0) {
+		int failure = -memory->fd;
+
+		memory->fd = -1;
+		return error_system(error, failure, "memfd_create", "memory");
+	}
+	mapping = mmap(NULL, size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+	if (mapping == MAP_FAILED) {
+		int failure = errno;
+
+		memory_destroy(memory);
+		return error_system(error, failure, "mmap", "memory");
+	}
+	memory->mapping = mapping;
+	memory->size = size;
+	memory_add(memory, 0, low, 0);
+	if (size > low)
+		memory_add(memory, hole_end, size - low, low);
+	return CAPSA_STATUS_OK;
+}
+
+void memory_destroy(struct memory *memory)
+{
+	if (memory->mapping)
+		munmap(memory->mapping, memory->size);
+	if (memory->fd >= 0)
+		close(memory->fd);
+	*memory = (struct memory) { .fd = -1 };
+}
+
+void *memory_at(const struct memory *memory, uint64_t address, uint64_t length)
+{
+	for (uint32_t i = 0; i < memory->range_count; i++) {
+		const struct memory_range *range = &memory->ranges[i];
+		uint64_t offset = address - range->address;
+
+		/* An address below the range wraps to a large offset. */
+		if (offset < range->size && length <= range->size - offset)
+			return range->host + offset;
+	}
+	return NULL;
+}
+
+int memory_read(const struct memory *memory, uint64_t address, void *out,
+		size_t length)
+{
+	const void *host = memory_at(memory, address, length);
+
+	if (!host)
+		return -EFAULT;
+	memcpy(out, host, length);
+	return 0;
+}
+
+int memory_write(const struct memory *memory, uint64_t address,
+		 const void *data, size_t length)
+{
+	void *host = memory_at(memory, address, length);
+
+	if (!host)
+		return -EFAULT;
+	memcpy(host, data, length);
+	return 0;
+}
+
+uint64_t memory_resident(const struct memory *memory)
+{
+	struct stat file;
+
+	if (memory->fd < 0 || fstat(memory->fd, &file) < 0)
+		return 0;
+	return (uint64_t)file.st_blocks * 512;
+}
