@@ -203,13 +203,3 @@ void arch_platform_input(struct arch_platform *platform)
 {
 	uart_input(platform->uart);
 }
-
-uint32_t arch_gsi_uart(void)
-{
-	return X86_GSI_UART;
-}
-
-uint32_t arch_gsi_power_button(void)
-{
-	return X86_GSI_POWER_BUTTON;
-}
