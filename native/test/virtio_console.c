@@ -4,6 +4,7 @@
 #include <linux/virtio_console.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 
 #include "fake_console.h"
 #include "fake_driver.h"
@@ -157,6 +158,56 @@ static void long_output_is_exact(void)
 		wrong += host.output[i] !=
 			 (uint8_t)((i / PART + i % PART) * 7 >> 4);
 	CHECK(wrong == 0);
+	tear_down();
+}
+
+struct pause {
+	struct loop_source source;
+	sem_t paused;
+	sem_t go_on;
+};
+
+static void pause_ready(struct loop_source *source)
+{
+	struct pause *pause = (struct pause *)source;
+	eventfd_t count;
+
+	eventfd_read(source->fd, &count);
+	sem_post(&pause->paused);
+	sem_wait(&pause->go_on);
+}
+
+/* The loop stands still, so that a turn can be taken by hand and measured. */
+static void a_turn_of_output_is_bounded(void)
+{
+	struct pause pause = {
+		.source = { .fd = eventfd(1, EFD_CLOEXEC),
+			    .ready = pause_ready },
+	};
+
+	set_up(FAKE_FEATURES);
+	for (uint16_t i = 0; i < SIZE; i++)
+		fake_descriptor(&queues[TRANSMIT].descriptors[i], DATA,
+				FAKE_RANGE,
+				i < SIZE - 1 ? VRING_DESC_F_NEXT : 0,
+				(uint16_t)(i + 1));
+	sem_init(&pause.paused, 0, 0);
+	sem_init(&pause.go_on, 0, 0);
+	CHECK(loop_add(loop, &pause.source) == 0);
+	sem_wait(&pause.paused);
+	fake_offer(&queues[TRANSMIT], 0);
+	for (size_t turn = 1; turn <= 64; turn++) {
+		pthread_mutex_lock(&device->lock);
+		device->ops->notify(device, TRANSMIT);
+		pthread_mutex_unlock(&device->lock);
+		CHECK(host.output_length == turn * 256 * 1024);
+		CHECK(queues[TRANSMIT].used->idx == (turn == 64));
+	}
+	sem_post(&pause.go_on);
+	loop_remove(loop, &pause.source);
+	close(pause.source.fd);
+	sem_destroy(&pause.paused);
+	sem_destroy(&pause.go_on);
 	tear_down();
 }
 
@@ -616,6 +667,7 @@ int main(void)
 	TEST(it_offers_one_port);
 	TEST(output_is_exact);
 	TEST(long_output_is_exact);
+	TEST(a_turn_of_output_is_bounded);
 	TEST(output_with_nothing_in_it_is_given_back);
 	TEST(ten_thousand_bursts_of_input_arrive);
 	TEST(input_waits_for_buffers);

@@ -304,10 +304,10 @@ static uint32_t expected_status(uint32_t before, uint32_t value)
 
 	if (value == 0)
 		return 0;
-	if (before & 0xc0 || wanted & ~0x8fu || (before & ~wanted))
+	if (before & 0xc0)
 		return before;
-	if (wanted & 0x80)
-		return before | 0x80;
+	if (wanted == (before | 0x80))
+		return wanted;
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		if (steps[i][0] == before && steps[i][1] == wanted)
 			return wanted;
