@@ -88,18 +88,32 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     }
   },
   {
-    isPresent: commands("cpio"),
-    purpose: "demo",
-    essential: true,
-    why: "packs initrds",
-    names: same("cpio")
-  },
-  {
     isPresent: commands("apt-get", "apt-cache", "dpkg-deb"),
     purpose: "demo",
     essential: true,
     why: "fetches and unpacks the distribution's kernel and busybox for the guest images",
     names: { apt: "apt dpkg", dnf: "apt dpkg" }
+  },
+  {
+    isPresent: commands("flock", "setpriv", "setarch"),
+    purpose: "demo",
+    essential: true,
+    why: "locks, and ends helper programs with their owner",
+    names: { apt: "util-linux", dnf: "util-linux", pacman: "util-linux", apk: "flock setpriv setarch" }
+  },
+  {
+    isPresent: commands("xz"),
+    purpose: "demo",
+    essential: true,
+    why: "unpacks kernel modules and the kernel's source",
+    names: { apt: "xz-utils", dnf: "xz", pacman: "xz", apk: "xz", brew: "xz" }
+  },
+  {
+    isPresent: commands("zstd"),
+    purpose: "demo",
+    essential: true,
+    why: "unpacks kernel modules, where the distribution packs them so",
+    names: same("zstd")
   },
   {
     isPresent: oneFile("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"),
@@ -172,25 +186,11 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("bc")
   },
   {
-    isPresent: header("libelf.h"),
+    isPresent: header("gelf.h"),
     purpose: "tests",
     essential: true,
     why: "the tiny kernel's objtool reads object files with it",
     names: { apt: "libelf-dev", dnf: "elfutils-libelf-devel", pacman: "libelf", apk: "elfutils-dev" }
-  },
-  {
-    isPresent: header("openssl/ssl.h"),
-    purpose: "tests",
-    essential: true,
-    why: "host tools of the tiny kernel's build",
-    names: { apt: "libssl-dev", dnf: "openssl-devel", pacman: "openssl", apk: "openssl-dev" }
-  },
-  {
-    isPresent: commands("xz"),
-    purpose: "tests",
-    essential: true,
-    why: "unpacks the kernel's source",
-    names: { apt: "xz-utils", dnf: "xz", pacman: "xz", apk: "xz", brew: "xz" }
   },
   {
     isPresent: commands("lz4"),
@@ -198,20 +198,6 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     essential: true,
     why: "compresses the tiny kernel: the format that unpacks fastest",
     names: same("lz4")
-  },
-  {
-    isPresent: commands("depmod"),
-    purpose: "tests",
-    essential: true,
-    why: "sorts out which modules the lab's kernel needs",
-    names: { apt: "kmod", dnf: "kmod", pacman: "kmod", apk: "kmod" }
-  },
-  {
-    isPresent: commands("qemu-img"),
-    purpose: "tests",
-    essential: true,
-    why: "makes disk images",
-    names: { apt: "qemu-utils", dnf: "qemu-img", pacman: "qemu-img", apk: "qemu-img", brew: "qemu" }
   },
   {
     isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),
