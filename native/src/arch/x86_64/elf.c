@@ -158,10 +158,10 @@ static enum capsa_status elf_read_entry(const struct boot_file *file,
 	return CAPSA_STATUS_OK;
 }
 
-/* Bytes of a field with its padding; widened, so that it cannot wrap. */
-static uint64_t elf_padded(uint32_t length, uint64_t alignment)
+/* Far from wrapping: offsets are below ELF_NOTES_MAX plus 32 bits. */
+static uint64_t elf_align(uint64_t offset, uint64_t alignment)
 {
-	return (length + alignment - 1) & -alignment;
+	return (offset + alignment - 1) & -alignment;
 }
 
 /* Each turn moves on by a note's header at least. */
@@ -182,7 +182,7 @@ static enum capsa_status elf_parse_notes(const struct boot_file *file,
 			return boot_file_refuse(file, "n_namesz",
 						"a note's name reaches beyond "
 						"its segment");
-		value = name + elf_padded(note.n_namesz, alignment);
+		value = elf_align(name + note.n_namesz, alignment);
 		if (value > length || note.n_descsz > length - value)
 			return boot_file_refuse(file, "n_descsz",
 						"a note's value reaches beyond "
@@ -192,7 +192,7 @@ static enum capsa_status elf_parse_notes(const struct boot_file *file,
 		    memcmp(notes + name, owner, sizeof(owner)) == 0)
 			return elf_read_entry(file, notes + value,
 					      note.n_descsz, entry);
-		offset = value + elf_padded(note.n_descsz, alignment);
+		offset = elf_align(value + note.n_descsz, alignment);
 		if (offset > length)
 			break;
 	}

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "kernel_image.h"
 
-#include <elf.h>
 #include <stddef.h>
-#include <string.h>
 
-/* Where a bzImage says that it is one. */
 enum {
+	ELF_MAGIC = 0x464c457f,     /* at the start */
 	BZIMAGE_MAGIC = 0x53726448, /* "HdrS" */
 	BZIMAGE_MAGIC_OFFSET = offsetof(struct boot_params, hdr.header),
 };
@@ -16,33 +14,30 @@ uint64_t kernel_image_low_memory(const struct memory *memory)
 	return memory->ranges[0].size;
 }
 
-static bool kernel_image_is_elf(const struct boot_file *file)
+/* The four bytes at offset, 0 when the file is too short to have them. */
+static enum capsa_status kernel_image_magic(const struct boot_file *file,
+					    uint64_t offset, uint32_t *magic)
 {
-	uint8_t magic[SELFMAG];
-
-	return file->size >= sizeof(magic) &&
-	       boot_file_read(file, 0, magic, sizeof(magic), "e_ident") ==
-		       CAPSA_STATUS_OK &&
-	       memcmp(magic, ELFMAG, SELFMAG) == 0;
-}
-
-static bool kernel_image_is_bzimage(const struct boot_file *file)
-{
-	uint32_t magic;
-
-	return file->size >= BZIMAGE_MAGIC_OFFSET + sizeof(magic) &&
-	       boot_file_read(file, BZIMAGE_MAGIC_OFFSET, &magic, sizeof(magic),
-			      "setup_header.header") == CAPSA_STATUS_OK &&
-	       magic == BZIMAGE_MAGIC;
+	*magic = 0;
+	if (file->size < offset + sizeof(*magic))
+		return CAPSA_STATUS_OK;
+	return boot_file_read(file, offset, magic, sizeof(*magic), "magic");
 }
 
 enum capsa_status kernel_image_load(const struct boot_file *file,
 				    const struct memory *memory,
 				    struct kernel_image *image)
 {
-	if (kernel_image_is_elf(file))
+	uint32_t magic;
+	enum capsa_status status = kernel_image_magic(file, 0, &magic);
+
+	if (status == CAPSA_STATUS_OK && magic == ELF_MAGIC)
 		return elf_load(file, memory, image);
-	if (kernel_image_is_bzimage(file))
+	if (status == CAPSA_STATUS_OK)
+		status = kernel_image_magic(file, BZIMAGE_MAGIC_OFFSET, &magic);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	if (magic == BZIMAGE_MAGIC)
 		return bzimage_load(file, memory, image);
 	return boot_file_refuse(file, "magic",
 				"neither a bzImage nor an ELF file");

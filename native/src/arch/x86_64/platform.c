@@ -76,12 +76,12 @@ static uint8_t platform_port_read(struct arch_platform *platform, uint64_t port)
 		 * empty one would be waited for.
 		 */
 		return I8042_OUTPUT_FULL;
-	case X86_PORT_PVPANIC:
-		return PVPANIC_PANICKED;
 	case X86_PORT_SLEEP_CONTROL:
 	case X86_PORT_SLEEP_STATUS:
 	case X86_PORT_RESET:
 		return 0;
+	case X86_PORT_PVPANIC:
+		return PVPANIC_PANICKED;
 	default:
 		return 0xff;
 	}
