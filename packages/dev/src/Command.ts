@@ -10,7 +10,10 @@ export interface RunOptions {
   readonly cwd?: string
   /** Added to the environment. */
   readonly env?: Record<string, string>
-  /** After so long it is sent SIGTERM; never if absent. */
+  /**
+   * After so long the program ends, with all that it started in its process group; all of it also ends when this
+   * process is told to end. If absent it may take for ever, and keeps the terminal.
+   */
   readonly timeoutMs?: number
   /** Receives each line of stdout and stderr as it comes, without its line end. */
   readonly onLine?: (line: string) => void
@@ -32,22 +35,52 @@ export const run = async (argv: ReadonlyArray<string>, options: RunOptions = {})
     cwd: options.cwd ?? root,
     env: { ...process.env, ...options.env },
     stdio: ["ignore", "pipe", "pipe"],
-    ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs })
+    detached: options.timeoutMs !== undefined
   })
+  const release = options.timeoutMs === undefined ? () => {} : endInTime(child.pid, options.timeoutMs)
   let stdout = ""
   let output = ""
   const take = (line: string) => {
     output += `${line}\n`
     options.onLine?.(line)
   }
-  await Promise.all([
+  const [exitCode] = await Promise.all([
+    child.exited,
     eachLine(child.stdout, (line) => {
       stdout += `${line}\n`
       take(line)
     }),
     eachLine(child.stderr, take)
   ])
-  return { exitCode: await child.exited, stdout, output }
+  release()
+  return { exitCode, stdout, output }
+}
+
+/** How long a program has to end itself before it is killed. */
+const graceMs = 10_000
+
+/** Ends the process group that `leader` leads when it is late or when this process is told to end, until released. */
+const endInTime = (leader: number, timeoutMs: number): (() => void) => {
+  const stop = (signal: NodeJS.Signals) => {
+    try {
+      process.kill(-leader, signal)
+    } catch {
+      // It has ended by itself.
+    }
+  }
+  const late = setTimeout(stop, timeoutMs, "SIGTERM")
+  const dead = setTimeout(stop, timeoutMs + graceMs, "SIGKILL")
+  const obey = (signal: NodeJS.Signals) => {
+    stop(signal)
+    process.exit(130)
+  }
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+  for (const signal of signals) process.on(signal, obey)
+  return () => {
+    clearTimeout(late)
+    clearTimeout(dead)
+    for (const signal of signals) process.off(signal, obey)
+  }
 }
 
 const eachLine = async (stream: ReadableStream<Uint8Array>, take: (line: string) => void): Promise<void> => {
