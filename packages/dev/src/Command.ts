@@ -59,27 +59,34 @@ export const run = async (argv: ReadonlyArray<string>, options: RunOptions = {})
 /** How long a program has to end itself before it is killed. */
 const graceMs = 10_000
 
+/** Leaders of the process groups that end with this process. */
+const leaders = new Set<number>()
+const endings = ["SIGINT", "SIGTERM", "SIGHUP"] as const
+
 /** Ends the process group that `leader` leads when it is late or when this process is told to end, until released. */
 const endInTime = (leader: number, timeoutMs: number): (() => void) => {
-  const stop = (signal: NodeJS.Signals) => {
-    try {
-      process.kill(-leader, signal)
-    } catch {
-      // It has ended by itself.
-    }
-  }
-  const late = setTimeout(stop, timeoutMs, "SIGTERM")
-  const dead = setTimeout(stop, timeoutMs + graceMs, "SIGKILL")
-  const obey = (signal: NodeJS.Signals) => {
-    stop(signal)
-    process.exit(130)
-  }
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const
-  for (const signal of signals) process.on(signal, obey)
+  if (leaders.size === 0) for (const signal of endings) process.on(signal, endAll)
+  leaders.add(leader)
+  const late = setTimeout(signalGroup, timeoutMs, leader, "SIGTERM")
+  const dead = setTimeout(signalGroup, timeoutMs + graceMs, leader, "SIGKILL")
   return () => {
     clearTimeout(late)
     clearTimeout(dead)
-    for (const signal of signals) process.off(signal, obey)
+    leaders.delete(leader)
+    if (leaders.size === 0) for (const signal of endings) process.off(signal, endAll)
+  }
+}
+
+const endAll = (signal: NodeJS.Signals): void => {
+  for (const leader of leaders) signalGroup(leader, signal)
+  process.exit(130)
+}
+
+const signalGroup = (leader: number, signal: NodeJS.Signals): void => {
+  try {
+    process.kill(-leader, signal)
+  } catch {
+    // All of it has ended by itself.
   }
 }
 

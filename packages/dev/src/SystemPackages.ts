@@ -20,10 +20,7 @@ export interface SystemPackage {
   /** Without an essential package set-up fails; without another, something named in `why` is skipped. */
   readonly essential: boolean
   readonly why: string
-  /**
-   * Its name for each package manager; a manager that is absent has no such package. `{clang}` stands for the major
-   * version of the default clang.
-   */
+  /** Its name for each package manager, or names; a manager that is absent has no such package. */
   readonly names: Partial<Record<Manager, string>>
 }
 
@@ -140,8 +137,8 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     isPresent: clangRuntime,
     purpose: "tests",
     essential: true,
-    why: "libFuzzer and clang's sanitizers",
-    names: { apt: "libclang-rt-{clang}-dev", dnf: "compiler-rt", pacman: "compiler-rt", apk: "compiler-rt" }
+    why: "libFuzzer and clang's sanitizers; part of clang's own packages on older systems",
+    names: { apt: "libclang-rt-dev", dnf: "compiler-rt", pacman: "compiler-rt", apk: "compiler-rt" }
   },
   {
     isPresent: commands("clang-tidy"),
