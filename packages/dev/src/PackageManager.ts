@@ -86,12 +86,10 @@ const installWithApt = async (wanted: ReadonlyArray<SystemPackage>, progress: Pr
   )
 }
 
-/** The packages that this release has, under the names that it gives them. */
+/** The names of those packages that this release has. */
 const candidates = async (wanted: ReadonlyArray<SystemPackage>): Promise<ReadonlyArray<string>> => {
   const names = namesFor("apt", wanted)
-  const clang = names.some((name) => name.includes("{clang}")) ? await clangMajor() : ""
-  const real = names.map((name) => name.replace("{clang}", clang))
-  return parseCandidates((await run(["apt-cache", "policy", ...real], { env: { LC_ALL: "C" } })).stdout)
+  return parseCandidates((await run(["apt-cache", "policy", ...names], { env: { LC_ALL: "C" } })).stdout)
 }
 
 /** The names in the output of `apt-cache policy` that can be installed. */
@@ -100,21 +98,16 @@ export const parseCandidates = (policy: string): ReadonlyArray<string> =>
     name === undefined || candidate === "(none)" ? [] : [name]
   )
 
-/** The major version of the release's default clang: the package `clang` depends on `clang-14`, say. */
-const clangMajor = async (): Promise<string> => {
-  const depends = await run(["apt-cache", "depends", "clang"], { env: { LC_ALL: "C" } })
-  return /Depends: clang-(\d+)/.exec(depends.stdout)?.[1] ?? ""
-}
-
 /** Words that run a command as root, having asked for a password where one is needed. */
 const becomeRoot = async (wanted: ReadonlyArray<SystemPackage>, progress: Progress): Promise<ReadonlyArray<string>> => {
   if (isRoot()) return []
-  const denied = () => new DevError("installing system packages needs root", instructions("apt", wanted))
+  const manual = instructions("apt", wanted)
+  const denied = () => new DevError("installing system packages needs root", manual)
   if (Bun.which("sudo") === null) throw denied()
-  const words = ["sudo", "env", "DEBIAN_FRONTEND=noninteractive"]
+  const words = ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"]
   if ((await run(["sudo", "-n", "true"])).exitCode === 0) return words
   if (!process.stdin.isTTY) throw denied()
-  progress.line(`these system packages are missing; sudo may ask for your password\n${instructions("apt", wanted)}`)
+  progress.line(`these system packages are missing; sudo may ask for your password\n${manual}`)
   const asked = Bun.spawn(["sudo", "-v"], { stdio: ["inherit", "inherit", "inherit"] })
   if ((await asked.exited) !== 0) throw denied()
   return words

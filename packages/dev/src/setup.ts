@@ -52,7 +52,11 @@ await main(async () => {
   const purpose = purposeOf(process.argv.slice(2))
   const progress = new Progress(process.stderr)
   const startedAt = performance.now()
-  const waiting = () => progress.line("another set-up of this checkout is running; waiting for it")
-  await withLock(lockFile("setup"), waiting, () => setUp(purpose, progress))
+  const acquired = Promise.withResolvers<void>()
+  const wait = () => void progress.step("waiting for another set-up of this checkout", () => acquired.promise)
+  await withLock(lockFile("setup"), wait, () => {
+    acquired.resolve()
+    return setUp(purpose, progress)
+  })
   progress.line(`set up for ${purpose} in ${seconds(performance.now() - startedAt)}`)
 })
