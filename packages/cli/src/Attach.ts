@@ -39,7 +39,8 @@ export const copyInput = (vm: Vm) =>
     if (stdin.isTerminal) {
       yield* stdin.raw
       yield* stderr.write("Ctrl-] leaves and ends the machine.\n")
-      return yield* typeUntilLeft(vm, stdin.bytes)
+      yield* typeUntilLeft(vm, stdin.bytes)
+      return yield* stderr.write("\n")
     }
     yield* listening(vm)
     yield* Stream.runForEach(stdin.bytes, vm.console.write)

@@ -49,14 +49,12 @@ const summary = (can: Capabilities): string =>
 
 const toText = ({ backends, default: choice }: BackendsReport, output: Output<unknown>): string => {
   const { bad, faint, good, strong } = Style.of(output)
-  const indented = (text: string) => Style.wrap(text, output.columns, 6)
+  const indented = (text: string) => Style.wrap(text, output.columns, 4)
   return backends
     .flatMap(({ name, available, error, capabilities }) => [
-      `${available ? good("✓") : bad("✗")} ${strong(name.padEnd(4))}${name === choice ? "default" : available ? "available" : "not available"}`,
-      ...(error === undefined
-        ? []
-        : [`      ${indented(error.message)}`, `    ${strong("→")} ${indented(error.hint)}`]),
-      ...(capabilities === undefined ? [] : [`      ${faint(indented(summary(capabilities)))}`])
+      `${available ? good("✓") : bad("✗")} ${strong(name)}  ${name === choice ? "default" : available ? "available" : "not available"}`,
+      ...(error === undefined ? [] : [`    ${indented(error.message)}`, `  ${strong("→")} ${indented(error.hint)}`]),
+      ...(capabilities === undefined ? [] : [`    ${faint(indented(summary(capabilities)))}`])
     ])
     .map((line) => `${line}\n`)
     .join("")

@@ -32,13 +32,11 @@ export const examine: Effect.Effect<DoctorReport> = Effect.gen(function* () {
 const toText = (report: DoctorReport, output: Output<unknown>): string => {
   const { bad, faint, good, strong, warning } = Style.of(output)
   const marks = { ok: good("✓"), warning: warning("!"), failed: bad("✗") }
-  const checkWidth = Math.max(...report.findings.map(({ check }) => check.length))
-  const indent = 4 + checkWidth + 2
-  const told = (text: string) => Style.wrap(text, output.columns, indent)
+  const told = (text: string) => Style.wrap(text, output.columns, 4)
   const lines = report.findings.flatMap(({ backend, check, status, detail, fix }, index) => [
     ...(report.findings[index - 1]?.backend === backend ? [] : [strong(backend)]),
-    `  ${marks[status]} ${check.padEnd(checkWidth)}  ${told(detail)}`,
-    ...(fix === undefined ? [] : [`${" ".repeat(indent - 2)}${strong("→")} ${told(fix)}`])
+    `  ${marks[status]} ${told(`${check}: ${detail}`)}`,
+    ...(fix === undefined ? [] : [`  ${strong("→")} ${told(fix)}`])
   ])
   const verdict =
     report.default === null

@@ -31,13 +31,15 @@ const plain: Style = { strong: same, faint: same, good: same, warning: same, bad
 /** The style of an output: without colours, text goes through unchanged. @category constructors */
 export const of = ({ colours }: { readonly colours: boolean }): Style => (colours ? painted : plain)
 
-/** Breaks text between words so that no line is longer than `width`; lines after the first begin with `indent` spaces. */
+/**
+ * Breaks text at spaces so that no line of it is wider than `width - indent`; lines after the first are indented, the
+ * first goes behind what stands there.
+ */
 export const wrap = (text: string, width: number, indent: number): string => {
   const lines: Array<string> = []
   let line = ""
   for (const word of text.split(" ")) {
-    const room = width - indent
-    if (line !== "" && line.length + 1 + word.length > room) {
+    if (line !== "" && Bun.stringWidth(`${line} ${word}`) > width - indent) {
       lines.push(line)
       line = word
     } else {

@@ -7,8 +7,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
 import * as Cli from "./Cli.ts"
+import * as Log from "./Log.ts"
 import * as Stdio from "./Stdio.ts"
 
 let ending: NodeJS.Signals = "SIGINT"
@@ -30,13 +30,7 @@ const internalError = (cause: Cause.Cause<never>) =>
 
 const program = Cli.main(process.argv.slice(2)).pipe(
   Effect.tapErrorCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.void : internalError(cause))),
-  Effect.provide(
-    Layer.mergeAll(
-      BunContext.layer,
-      Stdio.layer,
-      Logger.replace(Logger.defaultLogger, Logger.prettyLogger({ stderr: true }))
-    )
-  )
+  Effect.provide(Layer.mergeAll(BunContext.layer, Stdio.layer, Log.layer))
 )
 
 const statusOf = (exit: Exit.Exit<unknown, unknown>): number => {
