@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import { copyInput, copyOutput } from "./Attach.ts"
 import { RunError, UsageError } from "./CliError.ts"
 import { type RunOptions, withoutKernel } from "./options.ts"
-import { statusOf, Told, writeJson } from "./Report.ts"
+import { statusOf, Told, toData, writeJson } from "./Report.ts"
 import { Stdio } from "./Stdio.ts"
 import * as Timing from "./Timing.ts"
 
@@ -135,7 +135,12 @@ export const run = Effect.fn("run")(function* (options: RunOptions) {
   if (report.outputLost > 0) {
     yield* stderr.write(`capsa: ${report.outputLost} bytes of output are missing: they were taken too slowly.\n`)
   }
-  if (options.json) yield* writeJson(yield* Effect.orDie(Schema.encode(RunReport)(report)))
+  if (options.json) yield* printReport(report)
   if (report.error === undefined) return
   return yield* options.json ? new Told({ status: statusOf(report.error) }) : report.error
+})
+
+const printReport = Effect.fnUntraced(function* (report: RunReport) {
+  const data = yield* Effect.orDie(Schema.encode(RunReport)(report))
+  yield* writeJson(report.error === undefined ? data : { ...data, error: yield* toData(report.error) })
 })
