@@ -2,7 +2,7 @@
 import type { BootStage } from "@capsa/core"
 import type { Vm } from "capsa/Vm"
 import * as Effect from "effect/Effect"
-import * as Ref from "effect/Ref"
+import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import { type Output, Stdio } from "./Stdio.ts"
 
@@ -15,18 +15,20 @@ const leaveKey = 0x1d
  */
 export const copyOutput = <E>({ console }: Vm, output: Output<E>) =>
   Effect.gen(function* () {
-    const oneAtATime = (yield* Effect.makeSemaphore(1)).withPermits(1)
-    const lost = yield* Ref.make(0)
     // What came so far is taken in the same step in which the rest is subscribed to; only writing it takes time.
     const past = yield* console.history
-    yield* Effect.fork(oneAtATime(output.write(past)))
-    yield* Stream.runForEach(console.chunks, (chunk) =>
-      Effect.zipRight(
-        Ref.update(lost, (sum) => sum + chunk.lost),
-        oneAtATime(output.write(chunk.bytes))
-      )
+    const writingPast = yield* Effect.fork(output.write(past))
+    const { lost } = yield* Stream.runFoldEffect(
+      console.chunks,
+      { seen: past.length, lost: 0 },
+      ({ seen, lost }, { bytes, position }) =>
+        Fiber.join(writingPast).pipe(
+          Effect.zipRight(output.write(bytes)),
+          Effect.as({ seen: position + bytes.length, lost: lost + position - seen })
+        )
     )
-    return (yield* Ref.get(lost)) + (yield* console.lost)
+    yield* Fiber.join(writingPast)
+    return lost + (yield* console.lost)
   })
 
 /**

@@ -1,4 +1,3 @@
-#!/usr/bin/env bun
 /** The edge: words in, exit status out. */
 import { constants } from "node:os"
 import * as BunContext from "@effect/platform-bun/BunContext"
