@@ -26,6 +26,8 @@ const boot = Effect.gen(function* () {
   yield* Progress.stage(`booting Linux on ${vm.backend.description}`)
   yield* vm.console.expect(prompt, { timeout: "5 minutes" })
   yield* Progress.stage("running commands in it")
+  // From here on the kernel keeps its messages to itself.
+  yield* ask(vm, "dmesg -n 1")
   const kernel = yield* ask(vm, "uname -sr")
   const output = yield* ask(vm, command)
   yield* Progress.stage("switching it off")
