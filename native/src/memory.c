@@ -19,6 +19,7 @@
 #endif
 
 #define MEMORY_HUGE_PAGE ((uint64_t)2 << 20)
+#define MEMORY_BACK_MAX  ((uint64_t)64 << 20)
 
 /* Host pages are at most 64 KiB, so a multiple of this can be mapped. */
 #define MEMORY_UNIT (1ull << 20)
@@ -185,19 +186,21 @@ int memory_write(const struct memory *memory, uint64_t address,
 void memory_back(const struct memory *memory, uint64_t address, uint64_t length)
 {
 	uint64_t start = address & -MEMORY_HUGE_PAGE;
-	uint64_t end = (address + length + MEMORY_HUGE_PAGE - 1) &
-		       -MEMORY_HUGE_PAGE;
+	uint64_t end = address + length;
+	volatile uint8_t *host;
 
-	for (uint64_t unit = start; unit < end; unit += MEMORY_HUGE_PAGE) {
-		volatile uint8_t *host = memory_at(memory, unit,
-						   MEMORY_HUGE_PAGE);
-
-		if (!host)
-			continue;
-		/* The kernel does not join pages where there is none. */
-		*host = *host;
-		(void)madvise((void *)host, MEMORY_HUGE_PAGE, MADV_COLLAPSE);
-	}
+	if (end - start > MEMORY_BACK_MAX)
+		end = start + MEMORY_BACK_MAX;
+	end = (end + MEMORY_HUGE_PAGE - 1) & -MEMORY_HUGE_PAGE;
+	host = memory_at(memory, start, end - start);
+	if (!host)
+		return;
+	/* The kernel does not join pages where there is none. */
+	for (uint64_t at = 0; at < end - start; at += MEMORY_HUGE_PAGE)
+		host[at] = host[at];
+	/* One call for all: each makes every processor flush its caches of
+	 * pages. */
+	(void)madvise((void *)host, end - start, MADV_COLLAPSE);
 }
 
 uint64_t memory_resident(const struct memory *memory)
