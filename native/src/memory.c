@@ -18,6 +18,8 @@
 /* Host pages are at most 64 KiB, so a multiple of this can be mapped. */
 #define MEMORY_UNIT (1ull << 20)
 
+#define MEMORY_HUGE_PAGE (2ull << 20)
+
 /*
  * Smaller machines hold no kernel: Linux for x86_64 is linked to run from
  * 16 MiB up, and unpacks to more than that elsewhere.
@@ -42,6 +44,41 @@ static int memory_open(uint64_t size)
 		return error;
 	}
 	return fd;
+}
+
+/*
+ * Maps the file to an address that a huge page may start at, which the kernel
+ * does by itself only where huge pages are forced, and asks for huge pages:
+ * where the host gives them (shmem_enabled: advise), the guest faults far
+ * less while it starts.
+ */
+static void *memory_map(int fd, uint64_t size)
+{
+	uint64_t reserved = size + MEMORY_HUGE_PAGE;
+	uint8_t *start = mmap(NULL, reserved, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			      0);
+	uint64_t head;
+	void *mapping;
+
+	if (start == MAP_FAILED)
+		return MAP_FAILED;
+	head = -(uintptr_t)start % MEMORY_HUGE_PAGE;
+	mapping = mmap(start + head, size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+	if (mapping == MAP_FAILED) {
+		int failure = errno;
+
+		munmap(start, reserved);
+		errno = failure;
+		return MAP_FAILED;
+	}
+	if (head > 0)
+		munmap(start, head);
+	munmap(start + head + size, MEMORY_HUGE_PAGE - head);
+	/* Kernels without huge pages refuse, and lose nothing by it. */
+	(void)madvise(mapping, size, MADV_HUGEPAGE);
+	return mapping;
 }
 
 static enum capsa_status memory_refuse(struct capsa_error *error, uint64_t size,
@@ -87,8 +124,7 @@ enum capsa_status memory_create(struct memory *memory, uint64_t size,
 		memory->fd = -1;
 		return error_system(error, failure, "memfd_create", "memory");
 	}
-	mapping = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+	mapping = memory_map(memory->fd, size);
 	if (mapping == MAP_FAILED) {
 		int failure = errno;
 
