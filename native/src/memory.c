@@ -24,6 +24,8 @@
 /* Host pages are at most 64 KiB, so a multiple of this can be mapped. */
 #define MEMORY_UNIT (1ull << 20)
 
+#define MEMORY_HUGE_PAGE (2ull << 20)
+
 /*
  * Smaller machines hold no kernel: Linux for x86_64 is linked to run from
  * 16 MiB up, and unpacks to more than that elsewhere.
@@ -51,33 +53,37 @@ static int memory_open(uint64_t size)
 }
 
 /*
- * Maps the file where huge pages of it can be mapped as such, by the host and
- * by KVM. MAP_FAILED with errno on failure.
+ * Maps the file to an address that a huge page may start at, which the kernel
+ * does by itself only where huge pages are forced, and asks for huge pages:
+ * where the host gives them (shmem_enabled: advise), the guest faults far
+ * less while it starts.
  */
 static void *memory_map(int fd, uint64_t size)
 {
-	uint64_t room = size + MEMORY_HUGE_PAGE;
-	uint8_t *reserved = mmap(NULL, room, PROT_NONE,
-				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-				 -1, 0);
-	uint64_t before;
+	uint64_t reserved = size + MEMORY_HUGE_PAGE;
+	uint8_t *start = mmap(NULL, reserved, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			      0);
+	uint64_t head;
 	void *mapping;
 
-	if (reserved == MAP_FAILED)
+	if (start == MAP_FAILED)
 		return MAP_FAILED;
-	before = -(uintptr_t)reserved % MEMORY_HUGE_PAGE;
-	mapping = mmap(reserved + before, size, PROT_READ | PROT_WRITE,
+	head = -(uintptr_t)start % MEMORY_HUGE_PAGE;
+	mapping = mmap(start + head, size, PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
 	if (mapping == MAP_FAILED) {
 		int failure = errno;
 
-		munmap(reserved, room);
+		munmap(start, reserved);
 		errno = failure;
 		return MAP_FAILED;
 	}
-	if (before > 0)
-		munmap(reserved, before);
-	munmap(reserved + before + size, room - before - size);
+	if (head > 0)
+		munmap(start, head);
+	munmap(start + head + size, MEMORY_HUGE_PAGE - head);
+	/* Kernels without huge pages refuse, and lose nothing by it. */
+	(void)madvise(mapping, size, MADV_HUGEPAGE);
 	return mapping;
 }
 
