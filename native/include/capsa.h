@@ -159,7 +159,7 @@ struct capsa_event {
 	uint32_t kind; /* enum capsa_event_kind */
 	uint32_t code; /* by kind */
 	uint32_t reserved;
-	uint64_t time_ns; /* CLOCK_MONOTONIC when it happened */
+	uint64_t time_ns; /* since capsa_launch() or capsa_probe() */
 	uint64_t value;   /* PROBED: picoseconds a guest kernel instruction */
 	struct capsa_error error;
 };
@@ -193,9 +193,10 @@ CAPSA_EXPORT uint32_t capsa_abi_version(void);
 /*
  * Describes the structs above as the library sees them, so that a caller can
  * compare its own picture: lines of "struct.field offset size\n" and
- * "struct size\n", NUL-terminated. The text lives as long as the library.
+ * "struct size\n". Writes up to capacity bytes, without a terminating NUL, and
+ * returns how many the whole text has.
  */
-CAPSA_EXPORT const char *capsa_layout(void);
+CAPSA_EXPORT uint32_t capsa_layout(char *text, uint32_t capacity);
 
 /*
  * Opens an instance: its threads, its wake descriptor, room for machines.

@@ -80,6 +80,15 @@ enum capsa_status arch_vcpu_setup(int kvm_fd, int vcpu_fd, uint32_t index,
 				  const struct arch_entry *entry,
 				  struct capsa_error *error);
 
+/*
+ * Puts a loop of guest kernel code into memory that ends each of its rounds
+ * with an access no device answers; *instructions is the length of a round.
+ */
+enum capsa_status arch_probe_load(const struct memory *memory,
+				  struct arch_entry *entry,
+				  uint64_t *instructions,
+				  struct capsa_error *error);
+
 /* What the fixed devices of a platform tell the machine. Any thread. */
 struct arch_platform_host {
 	void (*exit)(void *owner, enum capsa_exit reason);

@@ -1,0 +1,87 @@
+/**
+ * Runs in the lab: boots the same guest with capsa and with QEMU in turn, and prints the samples of both as JSON.
+ *
+ * Arguments: kernel, initrd, rounds. In the lab's virtual time, waiting for the host would count as time; so all
+ * that both sides open is put into memory first.
+ */
+import { copyFileSync, mkdirSync } from "node:fs"
+import { basename, join } from "node:path"
+import { Kvm, Vm } from "capsa"
+import * as Effect from "effect/Effect"
+import { bootParameters, type Samples, type Sides } from "./samples.ts"
+
+const [kernelFile = "", initrdFile = "", rounds = "10"] = process.argv.slice(2)
+
+/** Rounds before those that count: code is compiled and pages are cached in them. */
+const warmUpRounds = 3
+
+const folder = "/tmp/benchmark"
+
+const inMemory = (file: string, name = basename(file)): string => {
+  mkdirSync(folder, { recursive: true })
+  copyFileSync(file, join(folder, name))
+  return join(folder, name)
+}
+
+const kernel = inMemory(kernelFile)
+const initrd = inMemory(initrdFile)
+
+/** QEMU with the loader, libraries and firmware it needs, all in memory. */
+const qemuCommand = (): ReadonlyArray<string> => {
+  const program = Bun.which("qemu-system-x86_64") ?? ""
+  const { stdout } = Bun.spawnSync(["ldd", program])
+  const libraries = [...stdout.toString().matchAll(/(\/\S+) \(0x/g)].map(([, library]) => inMemory(library ?? ""))
+  const loader = libraries.find((library) => basename(library).startsWith("ld-linux")) ?? ""
+  for (const firmware of ["bios-microvm.bin", "qboot.rom", "linuxboot_dma.bin", "pvh.bin"])
+    inMemory(join("/usr/share/qemu", firmware))
+  return [loader, "--inhibit-cache", "--library-path", folder, inMemory(program), "-L", folder]
+}
+
+const qemuMachine = [
+  ...["-M", "microvm,acpi=off,pit=off,pic=off,rtc=off,x-option-roms=off,auto-kernel-cmdline=off,isa-serial=on"],
+  ...["-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", "128M"],
+  ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
+  ...["-kernel", kernel, "-initrd", initrd, "-append", bootParameters]
+]
+
+const bootQemu = async (command: ReadonlyArray<string>): Promise<Samples> => {
+  const start = performance.now()
+  const child = Bun.spawn([...command, ...qemuMachine], { stdin: "ignore", stdout: "pipe", stderr: "inherit" })
+  let output = ""
+  let kernel = Number.NaN
+  let init = Number.NaN
+  for await (const chunk of child.stdout) {
+    if (output === "") kernel = performance.now() - start
+    output += new TextDecoder().decode(chunk)
+    if (Number.isNaN(init) && output.includes("capsa: init")) init = performance.now() - start
+  }
+  await child.exited
+  return { kernel, init, exit: performance.now() - start }
+}
+
+const bootCapsa = Effect.scoped(
+  Effect.gen(function* () {
+    const start = performance.now()
+    const vm = yield* Vm.launch({ boot: { kernel, initrd, cmdline: bootParameters }, cpus: 1, memory: 128 })
+    yield* vm.wait
+    const exit = performance.now() - start
+    const stages = yield* vm.stages
+    const at = (name: string) => stages.find((stage) => stage.name === name)?.atMs ?? Number.NaN
+    return { kernel: at("kernel"), init: at("init"), exit } satisfies Samples
+  })
+)
+
+const program = Effect.gen(function* () {
+  const command = qemuCommand()
+  const capsa: Array<Samples> = []
+  const qemu: Array<Samples> = []
+  for (let round = -warmUpRounds; round < Number(rounds); round++) {
+    const pair = [yield* bootCapsa, yield* Effect.promise(() => bootQemu(command))] as const
+    if (round < 0) continue
+    capsa.push(pair[0])
+    qemu.push(pair[1])
+  }
+  process.stdout.write(JSON.stringify({ capsa, qemu } satisfies Sides))
+}).pipe(Effect.provide(Kvm.layer))
+
+await Effect.runPromise(program)

@@ -1,0 +1,39 @@
+/** `bun run bench [-- NAME…] [--json]`: runs the benchmarks and prints their figures. */
+import * as BunContext from "@effect/platform-bun/BunContext"
+import * as BunRuntime from "@effect/platform-bun/BunRuntime"
+import * as Effect from "effect/Effect"
+import * as boot from "./boot/boot.ts"
+import * as inprocess from "./inprocess.ts"
+import { report, table } from "./report.ts"
+
+const benchmarks = { boot: boot.rows, inprocess: inprocess.rows }
+
+const isBenchmark = (name: string): name is keyof typeof benchmarks => Object.hasOwn(benchmarks, name)
+
+const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
+
+const fail = Effect.sync(() => {
+  process.exitCode = 2
+})
+
+const program = Effect.gen(function* () {
+  const words = process.argv.slice(2).filter((word) => word !== "--json" && word !== "--")
+  const unknown = words.filter((word) => !isBenchmark(word))
+  if (unknown.length > 0) {
+    const known = Object.keys(benchmarks).join(", ")
+    return yield* Effect.zipRight(
+      print(process.stderr, `no benchmark ${unknown.join(", ")}; there are ${known}\n`),
+      fail
+    )
+  }
+  const chosen = Object.keys(benchmarks)
+    .filter(isBenchmark)
+    .filter((name) => words.length === 0 || words.includes(name))
+  const rows = yield* Effect.forEach(chosen, (name) =>
+    Effect.zipRight(print(process.stderr, `${name} …\n`), benchmarks[name])
+  )
+  const result = report(rows.flat())
+  yield* print(process.stdout, process.argv.includes("--json") ? `${JSON.stringify(result)}\n` : `${table(result)}\n`)
+})
+
+BunRuntime.runMain(Effect.provide(program, BunContext.layer))

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+#include "context.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "machine.h"
+
+static uint32_t context_index(uint32_t handle)
+{
+	return handle & (CAPSA_MACHINES_MAX - 1);
+}
+
+static void context_free(struct capsa *capsa)
+{
+	workers_destroy(capsa->workers);
+	for (uint32_t i = 0; i < CONTEXT_LOOPS; i++)
+		loop_destroy(capsa->loops[i]);
+	if (capsa->wake_fd >= 0)
+		close(capsa->wake_fd);
+	pthread_mutex_destroy(&capsa->lock);
+	free(capsa);
+}
+
+enum capsa_status context_open(struct capsa **out, struct capsa_error *error)
+{
+	struct capsa *capsa = calloc(1, sizeof(*capsa));
+	int result;
+
+	if (!capsa)
+		return error_system(error, ENOMEM, "calloc", NULL);
+	pthread_mutex_init(&capsa->lock, NULL);
+	capsa->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	result = capsa->wake_fd < 0 ? -errno : workers_create(&capsa->workers);
+	for (uint32_t i = 0; result == 0 && i < CONTEXT_LOOPS; i++)
+		result = loop_create(&capsa->loops[i]);
+	if (result < 0) {
+		context_free(capsa);
+		return error_system(error, -result, "open", "capsa");
+	}
+	*out = capsa;
+	return CAPSA_STATUS_OK;
+}
+
+enum capsa_status context_close(struct capsa *capsa)
+{
+	bool in_use;
+
+	pthread_mutex_lock(&capsa->lock);
+	in_use = capsa->used > 0;
+	pthread_mutex_unlock(&capsa->lock);
+	if (in_use)
+		return CAPSA_STATUS_STATE;
+	context_free(capsa);
+	return CAPSA_STATUS_OK;
+}
+
+enum capsa_status context_add(struct capsa *capsa, struct machine *machine)
+{
+	enum capsa_status status = CAPSA_STATUS_LIMIT;
+
+	pthread_mutex_lock(&capsa->lock);
+	for (uint32_t tried = 0; tried < CAPSA_MACHINES_MAX; tried++) {
+		uint32_t index = context_index(capsa->next_slot++);
+		struct context_slot *slot = &capsa->slots[index];
+
+		if (slot->machine)
+			continue;
+		slot->generation++;
+		if (slot->generation >> (32 - CONTEXT_INDEX_BITS))
+			slot->generation = 1; /* so that no handle is 0 */
+		slot->machine = machine;
+		machine->handle = slot->generation << CONTEXT_INDEX_BITS |
+				  index;
+		capsa->used++;
+		status = CAPSA_STATUS_OK;
+		break;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	return status;
+}
+
+void context_remove(struct capsa *capsa, struct machine *machine)
+{
+	pthread_mutex_lock(&capsa->lock);
+	capsa->slots[context_index(machine->handle)].machine = NULL;
+	capsa->used--;
+	pthread_mutex_unlock(&capsa->lock);
+}
+
+struct machine *context_find(struct capsa *capsa, uint32_t handle)
+{
+	struct machine *machine;
+
+	pthread_mutex_lock(&capsa->lock);
+	machine = capsa->slots[context_index(handle)].machine;
+	if (machine && machine->handle == handle)
+		machine_hold(machine);
+	else
+		machine = NULL;
+	pthread_mutex_unlock(&capsa->lock);
+	return machine;
+}
+
+void context_ready(struct capsa *capsa, struct machine *machine)
+{
+	const uint64_t one = 1;
+	bool first = false;
+
+	pthread_mutex_lock(&capsa->lock);
+	if (!machine->ready_queued) {
+		machine->ready_queued = true;
+		machine->ready_next = NULL;
+		machine_hold(machine);
+		first = !capsa->ready_first;
+		if (first)
+			capsa->ready_first = machine;
+		else
+			capsa->ready_last->ready_next = machine;
+		capsa->ready_last = machine;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	/* Whoever drains goes on until the queue is empty, so only its first
+	 * entry needs a wake-up. A full counter is readable already. */
+	if (first)
+		(void)!write(capsa->wake_fd, &one, sizeof(one));
+}
+
+struct machine *context_next(struct capsa *capsa)
+{
+	struct machine *machine;
+
+	pthread_mutex_lock(&capsa->lock);
+	machine = capsa->ready_first;
+	if (machine) {
+		capsa->ready_first = machine->ready_next;
+		machine->ready_queued = false;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	return machine;
+}
+
+struct loop *context_loop(const struct capsa *capsa, uint32_t handle)
+{
+	return capsa->loops[handle % CONTEXT_LOOPS];
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An instance of the library: its machines by number, who has something to
+ * say, and the threads they share.
+ *
+ * Lock order: a machine's lock, then the instance's.
+ */
+#ifndef CAPSA_CONTEXT_H
+#define CAPSA_CONTEXT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "capsa.h"
+#include "loop.h"
+#include "workers.h"
+
+enum {
+	CONTEXT_LOOPS = 2,
+	CONTEXT_INDEX_BITS = 12, /* of a handle; the rest is its generation */
+};
+
+_Static_assert(CAPSA_MACHINES_MAX == 1u << CONTEXT_INDEX_BITS,
+	       "a handle's index names every slot");
+
+struct machine;
+
+struct context_slot {
+	struct machine *machine; /* NULL: free */
+	uint32_t generation;
+};
+
+struct capsa {
+	pthread_mutex_t lock;
+	struct context_slot slots[CAPSA_MACHINES_MAX];
+	uint32_t used;      /* slots with a machine */
+	uint32_t next_slot; /* where to look for a free one first */
+	struct machine *ready_first;
+	struct machine *ready_last;
+	int wake_fd; /* owned */
+	struct workers *workers;
+	struct loop *loops[CONTEXT_LOOPS];
+};
+
+enum capsa_status context_open(struct capsa **out, struct capsa_error *error);
+enum capsa_status context_close(struct capsa *capsa);
+
+/* Gives machine a number. CAPSA_STATUS_LIMIT when all are taken. */
+enum capsa_status context_add(struct capsa *capsa, struct machine *machine);
+
+/* Frees the machine's number; its reference passes to the caller. */
+void context_remove(struct capsa *capsa, struct machine *machine);
+
+/* A new reference, or NULL when no machine has this number any more. */
+struct machine *context_find(struct capsa *capsa, uint32_t handle);
+
+/* Queues machine for capsa_drain() and signals the wake descriptor. */
+void context_ready(struct capsa *capsa, struct machine *machine);
+
+/* Takes the first of the queue, with a new reference; NULL: it is empty. */
+struct machine *context_next(struct capsa *capsa);
+
+/* The I/O thread for the devices of machine number handle. */
+struct loop *context_loop(const struct capsa *capsa, uint32_t handle);
+
+#endif

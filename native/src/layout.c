@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* The structs of capsa.h in words, for callers that lay them out themselves. */
+#include <stddef.h>
+#include <stdio.h>
+
+#include "capsa.h"
+
+struct layout_line {
+	const char *name; /* "struct.field", or "struct" with its size only */
+	uint32_t offset;
+	uint32_t size;
+};
+
+#define STRUCT(type)                                                           \
+	{                                                                      \
+		.name = #type, .size = sizeof(struct type)                     \
+	}
+#define FIELD(type, field)                                                     \
+	{                                                                      \
+		.name = #type "." #field,                                      \
+		.offset = offsetof(struct type, field),                        \
+		.size = sizeof(((struct type *)0)->field)                      \
+	}
+
+static const struct layout_line layout_lines[] = {
+	STRUCT(capsa_error),
+	FIELD(capsa_error, status),
+	FIELD(capsa_error, system_errno),
+	FIELD(capsa_error, operation),
+	FIELD(capsa_error, subject),
+	FIELD(capsa_error, field),
+	FIELD(capsa_error, message),
+	STRUCT(capsa_machine_config),
+	FIELD(capsa_machine_config, total),
+	FIELD(capsa_machine_config, memory_bytes),
+	FIELD(capsa_machine_config, cpus),
+	FIELD(capsa_machine_config, discovery),
+	FIELD(capsa_machine_config, console),
+	FIELD(capsa_machine_config, console_bytes),
+	FIELD(capsa_machine_config, kernel),
+	FIELD(capsa_machine_config, initrd),
+	FIELD(capsa_machine_config, cmdline),
+	STRUCT(capsa_event),
+	FIELD(capsa_event, kind),
+	FIELD(capsa_event, code),
+	FIELD(capsa_event, time_ns),
+	FIELD(capsa_event, value),
+	FIELD(capsa_event, error),
+	STRUCT(capsa_drained),
+	FIELD(capsa_drained, machine),
+	FIELD(capsa_drained, event_count),
+	FIELD(capsa_drained, console_bytes),
+	FIELD(capsa_drained, console_lost),
+	FIELD(capsa_drained, events),
+	STRUCT(capsa_stats),
+	FIELD(capsa_stats, cpus),
+	FIELD(capsa_stats, exits),
+	FIELD(capsa_stats, memory_bytes),
+	FIELD(capsa_stats, resident_bytes),
+	FIELD(capsa_stats, console_output),
+	FIELD(capsa_stats, console_input),
+	FIELD(capsa_stats, console_lost),
+};
+
+uint32_t capsa_layout(char *text, uint32_t capacity)
+{
+	char line[80];
+	uint32_t length = 0;
+
+	for (size_t i = 0; i < sizeof(layout_lines) / sizeof(*layout_lines);
+	     i++) {
+		int bytes = snprintf(
+			line, sizeof(line), "%s %u %u\n", layout_lines[i].name,
+			layout_lines[i].offset, layout_lines[i].size);
+
+		for (int at = 0; at < bytes; at++, length++) {
+			if (text && length < capacity)
+				text[length] = line[at];
+		}
+	}
+	return length;
+}

@@ -1,0 +1,136 @@
+/** A machine with every decision made: the same for all backends, which translate it and add nothing. */
+import * as Path from "@effect/platform/Path"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import type { Capabilities } from "./Capabilities.ts"
+import * as KernelCmdline from "./KernelCmdline.ts"
+import type { KernelCmdlineError } from "./KernelCmdlineError.ts"
+import { toMib } from "./MemorySize.ts"
+import type { VmConfig } from "./VmConfig.ts"
+import { VmConfigError } from "./VmConfigError.ts"
+
+/** Plain data, so that it can cross a process or a wire. Paths are absolute and were readable when it was made. @category models */
+export const BootPlan = Schema.Struct({
+  /** UUID of the machine. */
+  id: Schema.String,
+  name: Schema.String,
+  cpus: Schema.Int,
+  memoryMib: Schema.Int,
+  kernel: Schema.String,
+  initrd: Schema.optional(Schema.String),
+  /** The whole kernel command line, within the limit. */
+  cmdline: Schema.String,
+  /** The device that is the console: 16550 UART (ttyS0) or virtio-console (hvc0). The other may carry early output. */
+  console: Schema.Literal("serial", "virtio"),
+  /** Firmware tables (ACPI, device tree), or the command line for kernels without ACPI. */
+  discovery: Schema.Literal("firmware", "cmdline")
+})
+/** @category models */
+export type BootPlan = typeof BootPlan.Type
+
+/**
+ * A kernel that does not come from the user: the built-in guest. Whoever names it has made sure that the files are there.
+ *
+ * @category models
+ */
+export interface GuestImages {
+  /** Absolute path. */
+  readonly kernel: string
+  /** Absolute path. */
+  readonly initrd?: string | undefined
+  readonly console: BootPlan["console"]
+  readonly discovery?: BootPlan["discovery"] | undefined
+  /** Kernel parameters that the images need; they win over those of {@link make}, and a user's over them. */
+  readonly cmdline?: string | undefined
+}
+
+/** What a plan is made from, beside the configuration. @category models */
+export interface PlanOptions {
+  /** UUID of the machine. */
+  readonly id: string
+  readonly capabilities: Capabilities
+  /** What is started where the configuration names no kernel. */
+  readonly images?: GuestImages | undefined
+}
+
+/** The name of a machine that was given none. */
+export const defaultName = (id: string): string => `vm-${id.slice(0, 8)}`
+
+/** What a machine has where its configuration does not say. */
+export const defaults = { cpus: 1, memoryMib: 512, console: "serial", discovery: "firmware" } as const
+
+/**
+ * Turns a validated configuration into a plan. Fails with `Invalid` where its command line cannot be written or no
+ * kernel is known; nothing is started and no file is read.
+ *
+ * @category constructors
+ */
+export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, options: PlanOptions) {
+  const path = yield* Path.Path
+  const { boot } = config
+  const images = boot ?? options.images
+  if (images === undefined) return yield* noKernel
+  const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
+  return {
+    id: options.id,
+    name: config.name ?? defaultName(options.id),
+    cpus: config.cpus ?? defaults.cpus,
+    memoryMib: config.memory === undefined ? defaults.memoryMib : toMib(config.memory),
+    kernel: path.resolve(images.kernel),
+    ...(images.initrd === undefined ? {} : { initrd: path.resolve(images.initrd) }),
+    cmdline,
+    console: images.console ?? defaults.console,
+    discovery: images.discovery ?? defaults.discovery
+  } satisfies BootPlan
+})
+
+/**
+ * The kernel command line of a configuration, within the limit of the backend's architecture: what every machine should
+ * have, then what the guest's images need, then what the user says.
+ */
+export const commandLine = (
+  config: VmConfig,
+  options: Pick<PlanOptions, "capabilities" | "images">
+): Either.Either<string, KernelCmdlineError> =>
+  Either.gen(function* () {
+    const images = config.boot === undefined ? options.images : undefined
+    const device = config.boot?.console ?? images?.console ?? defaults.console
+    const layers = KernelCmdline.merge(
+      yield* KernelCmdline.make([...consoleParameters[device], ...machineParameters]),
+      yield* KernelCmdline.parse(images?.cmdline ?? ""),
+      yield* KernelCmdline.parse(config.boot?.cmdline ?? "")
+    )
+    return yield* KernelCmdline.printFor(layers, options.capabilities.architectures[0] ?? "x86_64")
+  })
+
+// The UART tells of a kernel that dies before its console driver is there; the driver takes over without a repeat.
+const earlyOutput = { key: "earlycon", value: "uart8250,io,0x3f8" }
+
+const consoleParameters: Record<BootPlan["console"], ReadonlyArray<KernelCmdline.Parameter>> = {
+  serial: [earlyOutput, { key: "console", value: "ttyS0" }],
+  virtio: [earlyOutput, { key: "console", value: "hvc0" }]
+}
+
+const machineParameters: ReadonlyArray<KernelCmdline.Parameter> = [
+  // Restart through the keyboard controller: the way that every backend has and sees.
+  { key: "reboot", value: "k" },
+  // A panic restarts at once, so that the machine ends instead of standing still.
+  { key: "panic", value: "-1" },
+  // The start-up check of the timer interrupt fails on a host that is busy, and then panics.
+  { key: "no_timer_check" }
+]
+
+const noKernel = new VmConfigError({
+  reason: "Invalid",
+  problems: [
+    {
+      path: "boot",
+      detail: "No kernel is named and there is no built-in guest.",
+      hint: "Give boot: { kernel, initrd }."
+    }
+  ]
+})
+
+const invalidCommandLine = ({ detail, hint }: KernelCmdlineError): VmConfigError =>
+  new VmConfigError({ reason: "Invalid", problems: [{ path: "boot.cmdline", detail, hint }] })

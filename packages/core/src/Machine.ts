@@ -1,0 +1,48 @@
+/** What a backend gives: bytes in, bytes out, an exit. All that is shared by every machine lives above, in `Vm`. */
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type { BootStage } from "./BootStage.ts"
+import type { MachineError } from "./MachineError.ts"
+import type { VmExit } from "./VmExit.ts"
+
+/** What a machine costs the host. Fields a backend cannot tell are absent. @category models */
+export interface MachineStats {
+  /** Bytes of guest memory that the host has backed. */
+  readonly residentBytes?: number | undefined
+  /** Times a vCPU left the guest. */
+  readonly exits?: number | undefined
+  /** Bytes the guest wrote to its console. */
+  readonly consoleBytes?: number | undefined
+}
+
+/**
+ * A running machine. It belongs to the scope that booted it and is killed and freed when that scope closes.
+ *
+ * @category models
+ */
+export interface Machine {
+  /**
+   * Console output from the first byte, in order; ends after the machine's last byte. Consumed once, by `Vm`, which
+   * never stops reading: a backend need not hold more than a bounded amount back, and says in `consoleLost` what it dropped.
+   */
+  readonly console: Stream.Stream<Uint8Array>
+  /** Bytes of console output that the backend had to drop so far. */
+  readonly consoleLost: Effect.Effect<number>
+  /** Puts bytes into the console's input; waits while its buffer is full. */
+  readonly write: (bytes: Uint8Array) => Effect.Effect<void, MachineError>
+  /**
+   * The stages that the backend itself sees (`created`, `loaded`, `started`), from the first, as they come; ends with the
+   * machine. Their `atMs` count from the call of `boot`: what came before it, `Vm` adds.
+   */
+  readonly stages: Stream.Stream<BootStage>
+  /** Presses the power button. */
+  readonly powerOff: Effect.Effect<void, MachineError>
+  /** Ends it, whatever it is doing. Always returns; `exit` follows. */
+  readonly kill: Effect.Effect<void>
+  /** Stops all vCPUs; returns when they stand. */
+  readonly pause: Effect.Effect<void, MachineError>
+  readonly resume: Effect.Effect<void, MachineError>
+  /** How it ended: the same for every waiter, however late. */
+  readonly exit: Effect.Effect<VmExit>
+  readonly stats: Effect.Effect<MachineStats, MachineError>
+}

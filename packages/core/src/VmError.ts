@@ -1,0 +1,7 @@
+/** All that `Vm.launch` can fail with. */
+import type { BackendError } from "./BackendError.ts"
+import type { VmBootError } from "./VmBootError.ts"
+import type { VmConfigError } from "./VmConfigError.ts"
+
+/** @category errors */
+export type VmError = BackendError | VmBootError | VmConfigError

@@ -1,0 +1,49 @@
+/**
+ * Builds of the native library.
+ *
+ * @since 0.1.0
+ */
+import { basename, join } from "node:path"
+import { type Finished, run } from "./Command.ts"
+import { root } from "./Folders.ts"
+import { lockFile, withLock } from "./Lock.ts"
+import type { Report } from "./Progress.ts"
+
+/** One way to build native/. */
+export interface Build {
+  /** Folder for objects, in native/. */
+  readonly folder: string
+  /** Variables for make. */
+  readonly variables: ReadonlyArray<string>
+}
+
+/** The build that TypeScript loads. */
+export const ordinary: Build = { folder: "build", variables: [] }
+
+/** The C test programs of a build, as make names them. */
+export const testPrograms = (build: Build, checkout: string = root): ReadonlyArray<string> =>
+  programs(checkout, "test").map((name) => `${build.folder}/test/${name}`)
+
+/** The fuzz programs of a build, as make names them. */
+export const fuzzPrograms = (build: Build): ReadonlyArray<string> =>
+  programs(root, "test/fuzz").map((name) => `${build.folder}/fuzz/${name}`)
+
+const programs = (checkout: string, folder: string): ReadonlyArray<string> =>
+  [...new Bun.Glob(`${folder}/*.c`).scanSync(join(checkout, "native"))].map((file) => basename(file, ".c")).sort()
+
+/** Runs make in native/ of the checkout. Two processes don't make the same build at once. */
+export const make = (
+  build: Build,
+  targets: ReadonlyArray<string>,
+  report: Report,
+  checkout: string = root
+): Promise<Finished> =>
+  withLock(
+    lockFile(`native-${build.folder}`, checkout),
+    () => report("waiting for another build of it"),
+    () =>
+      run(["make", "-C", "native", "-j2", `BUILD=${build.folder}`, ...build.variables, ...targets], {
+        cwd: checkout,
+        onLine: report
+      })
+  )

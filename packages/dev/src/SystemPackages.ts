@@ -1,0 +1,232 @@
+/**
+ * What capsa's development needs from the system: the one list that set-up, its hints and docs/DEPENDENCIES.md share.
+ *
+ * @since 0.1.0
+ */
+import { existsSync, realpathSync } from "node:fs"
+import { join } from "node:path"
+
+/** What a contributor wants to do: `tests` includes all that `demo` needs. */
+export type Purpose = "demo" | "tests"
+
+/** Package managers that we know the names of packages for. */
+export type Manager = "apt" | "dnf" | "pacman" | "apk" | "brew"
+
+export interface SystemPackage {
+  /** Whether the package serves its purpose here: asked of the files themselves, since packages are named and cut differently everywhere. */
+  readonly isPresent: () => boolean
+  /** The smallest purpose that needs it. */
+  readonly purpose: Purpose
+  /** Without an essential package set-up fails; without another, something named in `why` is skipped. */
+  readonly essential: boolean
+  readonly why: string
+  /** Its name for each package manager, or names; a manager that is absent has no such package. */
+  readonly names: Partial<Record<Manager, string>>
+}
+
+/** Administrators' tools are in folders that a user's PATH may lack. */
+const path = () => `${process.env["PATH"] ?? ""}:/usr/local/sbin:/usr/sbin:/sbin`
+const commands =
+  (...names: ReadonlyArray<string>) =>
+  () =>
+    names.every((name) => Bun.which(name, { PATH: path() }) !== null)
+const oneFile =
+  (...files: ReadonlyArray<string>) =>
+  () =>
+    files.some((file) => existsSync(file))
+const header = (name: string) => () =>
+  existsSync(`/usr/include/${name}`) || [...new Bun.Glob(`*-linux-*/${name}`).scanSync("/usr/include")].length > 0
+
+/** Whether the runtime libraries of the clang on PATH are there: fuzzers and clang's sanitizers link them. */
+const clangRuntime = () => {
+  const clang = Bun.which("clang")
+  if (clang === null) return false
+  const libraries = join(realpathSync(clang), "../../lib/clang")
+  if (!existsSync(libraries)) return false
+  return [...new Bun.Glob("*/lib/*/libclang_rt.fuzzer*.a").scanSync(libraries)].length > 0
+}
+
+const same = (name: string) => ({ apt: name, dnf: name, pacman: name, apk: name, brew: name })
+
+/** Everything, in the order in which people should read it. */
+export const systemPackages: ReadonlyArray<SystemPackage> = [
+  {
+    isPresent: commands("gcc"),
+    purpose: "demo",
+    essential: true,
+    why: "compiles the native library",
+    names: same("gcc")
+  },
+  {
+    isPresent: commands("make"),
+    purpose: "demo",
+    essential: true,
+    why: "builds the native library and kernels",
+    names: same("make")
+  },
+  {
+    isPresent: () => header("stdio.h")() && header("linux/kvm.h")(),
+    purpose: "demo",
+    essential: true,
+    why: "headers of the C library and of the kernel's KVM interface",
+    names: { apt: "libc6-dev", dnf: "glibc-devel", pacman: "glibc", apk: "musl-dev linux-headers" }
+  },
+  {
+    isPresent: commands("qemu-system-x86_64"),
+    purpose: "demo",
+    essential: true,
+    why: "the fallback backend, and the machine in which the lab runs",
+    names: {
+      apt: "qemu-system-x86",
+      dnf: "qemu-system-x86-core",
+      pacman: "qemu-system-x86",
+      apk: "qemu-system-x86_64",
+      brew: "qemu"
+    }
+  },
+  {
+    isPresent: commands("apt-get", "apt-cache", "dpkg-deb"),
+    purpose: "demo",
+    essential: true,
+    why: "fetches and unpacks the distribution's kernel and busybox for the guest images",
+    names: { apt: "apt dpkg", dnf: "apt dpkg" }
+  },
+  {
+    isPresent: commands("flock", "setpriv", "setarch"),
+    purpose: "demo",
+    essential: true,
+    why: "locks, and ends helper programs with their owner",
+    names: { apt: "util-linux", dnf: "util-linux", pacman: "util-linux", apk: "flock setpriv setarch" }
+  },
+  {
+    isPresent: commands("xz"),
+    purpose: "demo",
+    essential: true,
+    why: "unpacks kernel modules and the kernel's source",
+    names: { apt: "xz-utils", dnf: "xz", pacman: "xz", apk: "xz", brew: "xz" }
+  },
+  {
+    isPresent: commands("zstd"),
+    purpose: "demo",
+    essential: true,
+    why: "unpacks kernel modules, where the distribution packs them so",
+    names: same("zstd")
+  },
+  {
+    isPresent: oneFile("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"),
+    purpose: "demo",
+    essential: true,
+    why: "lets downloads check whom they talk to",
+    names: same("ca-certificates")
+  },
+  {
+    isPresent: commands("git"),
+    purpose: "tests",
+    essential: true,
+    why: "lists the files that the checks read",
+    names: same("git")
+  },
+  {
+    isPresent: commands("clang"),
+    purpose: "tests",
+    essential: true,
+    why: "second compiler that the C code must please; builds the fuzzers",
+    names: { apt: "clang", dnf: "clang", pacman: "clang", apk: "clang", brew: "llvm" }
+  },
+  {
+    isPresent: clangRuntime,
+    purpose: "tests",
+    essential: true,
+    why: "libFuzzer and clang's sanitizers; part of clang's own packages on older systems",
+    names: { apt: "libclang-rt-dev", dnf: "compiler-rt", pacman: "compiler-rt", apk: "compiler-rt" }
+  },
+  {
+    isPresent: commands("clang-tidy"),
+    purpose: "tests",
+    essential: true,
+    why: "lints C",
+    names: { apt: "clang-tidy", dnf: "clang-tools-extra", pacman: "clang", apk: "clang-extra-tools", brew: "llvm" }
+  },
+  {
+    isPresent: commands("clang-format"),
+    purpose: "tests",
+    essential: true,
+    why: "formats C",
+    names: { apt: "clang-format", dnf: "clang-tools-extra", pacman: "clang", apk: "clang-extra-tools", brew: "llvm" }
+  },
+  {
+    isPresent: commands("llvm-symbolizer"),
+    purpose: "tests",
+    essential: false,
+    why: "names functions in the sanitizers' reports",
+    names: { ...same("llvm") }
+  },
+  {
+    isPresent: commands("flex"),
+    purpose: "tests",
+    essential: true,
+    why: "the tiny kernel's configuration parser",
+    names: same("flex")
+  },
+  {
+    isPresent: commands("bison"),
+    purpose: "tests",
+    essential: true,
+    why: "the tiny kernel's configuration parser",
+    names: same("bison")
+  },
+  {
+    isPresent: commands("bc"),
+    purpose: "tests",
+    essential: true,
+    why: "the tiny kernel's build computes time constants with it",
+    names: same("bc")
+  },
+  {
+    isPresent: header("gelf.h"),
+    purpose: "tests",
+    essential: true,
+    why: "the tiny kernel's objtool reads object files with it",
+    names: { apt: "libelf-dev", dnf: "elfutils-libelf-devel", pacman: "libelf", apk: "elfutils-dev" }
+  },
+  {
+    isPresent: commands("lz4"),
+    purpose: "tests",
+    essential: true,
+    why: "compresses the tiny kernel: the format that unpacks fastest",
+    names: same("lz4")
+  },
+  {
+    isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),
+    purpose: "tests",
+    essential: true,
+    why: "shows the checkout to the lab; part of QEMU's packages on older systems",
+    names: { apt: "virtiofsd", dnf: "virtiofsd", pacman: "virtiofsd", apk: "virtiofsd" }
+  },
+  {
+    isPresent: commands("strace"),
+    purpose: "tests",
+    essential: false,
+    why: "the test that an idle machine makes no system calls",
+    names: { apt: "strace", dnf: "strace", pacman: "strace", apk: "strace" }
+  },
+  {
+    isPresent: commands("iasl"),
+    purpose: "tests",
+    essential: false,
+    why: "the test that an independent compiler can read our ACPI tables",
+    names: { apt: "acpica-tools", dnf: "acpica-tools", pacman: "acpica", apk: "acpica", brew: "acpica" }
+  }
+]
+
+/** What is missing on this system for a purpose. */
+export const missing = (
+  purpose: Purpose,
+  packages: ReadonlyArray<SystemPackage> = systemPackages
+): ReadonlyArray<SystemPackage> =>
+  packages.filter((_) => (purpose === "tests" || _.purpose === "demo") && !_.isPresent())
+
+/** The names of packages for a manager, each once. */
+export const namesFor = (manager: Manager, packages: ReadonlyArray<SystemPackage>): ReadonlyArray<string> => [
+  ...new Set(packages.flatMap((_) => _.names[manager]?.split(" ") ?? []))
+]

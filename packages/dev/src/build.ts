@@ -1,0 +1,23 @@
+/**
+ * `bun run build`: the native library and its C tests.
+ *
+ * @since 0.1.0
+ */
+import { join } from "node:path"
+import { DevError, main } from "./DevError.ts"
+import { root } from "./Folders.ts"
+import { make, ordinary, testPrograms } from "./Native.ts"
+import { Progress } from "./Progress.ts"
+
+await main(async () => {
+  const progress = new Progress(process.stderr)
+  const made = await progress.step("native", (report) => make(ordinary, ["all", ...testPrograms(ordinary)], report))
+  if (made.exitCode !== 0) {
+    throw new DevError(
+      `make failed (${made.exitCode})\n${made.output}`,
+      "mend what the compiler says, or run `bun run setup` when it is missing"
+    )
+  }
+  const folder = join(root, "native", ordinary.folder)
+  process.stdout.write(`library  ${join(folder, "libcapsa.so")}\ntests    ${join(folder, "test")}\n`)
+})

@@ -1,0 +1,72 @@
+/**
+ * The tiers, from the quickest to the one nearest to what users have.
+ *
+ * @since 0.1.0
+ */
+import { checks, format, runChecks } from "../Checks.ts"
+import { root } from "../Folders.ts"
+import { Progress } from "../Progress.ts"
+import { open } from "../Tree.ts"
+import { bunTest, bunTestInLab, testFiles } from "./BunTest.ts"
+import { native } from "./native.ts"
+import { failed, prefix, type Results, sum } from "./Results.ts"
+import type { Tier } from "./Tier.ts"
+
+const minute = 60_000
+
+const isMachineTest = (file: string): boolean => file.endsWith(".machine.test.ts")
+const isLabTest = (file: string): boolean => file.endsWith(".lab.test.ts")
+
+/** Everything of `bun run check`; each check is a test. */
+const check: Tier = {
+  name: "check",
+  run: async ({ log, report }) => {
+    const lines = new Progress({ write: (text) => log(String(text).trimEnd()) })
+    const results = await runChecks(await open(root), lines)
+    report(`${checks.length} checks`)
+    return sum(
+      results.map(({ name, findings }): Results => {
+        if (findings.length === 0) return { passed: 1, failures: [], skips: [] }
+        log(format(findings).trimEnd())
+        return failed(`${name}: ${findings.length} found`)
+      })
+    )
+  }
+}
+
+/** Tests that need neither a guest nor KVM. */
+const unit: Tier = {
+  name: "unit",
+  run: (watch) => {
+    const files = testFiles().filter((file) => !isMachineTest(file) && !isLabTest(file))
+    return bunTest({ files, testTimeoutMs: 30_000, timeoutMs: 15 * minute, parallel: 2 }, watch)
+  }
+}
+
+/** Tests that boot guests, on the backend that works everywhere. */
+const machines: Tier = {
+  name: "machines",
+  run: (watch) => {
+    const env = { CAPSA_TEST_BACKEND: "qemu" }
+    const files = testFiles().filter(isMachineTest)
+    return bunTest({ files, env, testTimeoutMs: 2 * minute, timeoutMs: 30 * minute }, watch)
+  }
+}
+
+/** The same tests on KVM in the lab, where Bun is 10 to 50 times slower; then the tests of and with the lab itself. */
+const lab: Tier = {
+  name: "lab",
+  run: async (watch) => {
+    const env = { CAPSA_TEST_BACKEND: "kvm" }
+    const inside = testFiles().filter(isMachineTest)
+    const outside = testFiles().filter(isLabTest)
+    const limits = { testTimeoutMs: 20 * minute, timeoutMs: 45 * minute }
+    return sum([
+      prefix("inside", await bunTestInLab({ files: inside, env, ...limits }, watch)),
+      prefix("outside", await bunTest({ files: outside, ...limits }, watch))
+    ])
+  }
+}
+
+/** All tiers, in the order in which they run. */
+export const tiers: ReadonlyArray<Tier> = [check, unit, native, machines, lab]

@@ -1,0 +1,190 @@
+/**
+ * A kernel of our own: the distribution's kernel source with everything left out that a capsa machine has no use
+ * for, and nothing as a module.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "@effect/platform/Command"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import * as Effect from "effect/Effect"
+import * as Apt from "./Apt.ts"
+import * as Cache from "./Cache.ts"
+import { dependency } from "./Debian.ts"
+import { GuestError } from "./GuestError.ts"
+import { output } from "./internal/run.ts"
+import { stage } from "./Progress.ts"
+
+/**
+ * Absolute paths of what a build gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TinyKernel {
+  /** The folder in the cache; its name changes whenever an input of the build does. */
+  readonly folder: string
+  /** ELF image with a PVH entry, without debugging information. */
+  readonly vmlinux: string
+  readonly bzImage: string
+  /** The configuration that the kernel was really built with. */
+  readonly config: string
+  /** JSON: versions of the source and of the compiler, and hashes of source, configuration and images. */
+  readonly provenance: string
+  /** What `uname -r` says in the guest. */
+  readonly release: string
+}
+
+/**
+ * Builds the kernel unless it is in the cache; about three minutes on two cores.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const kernel = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const fragment = yield* Effect.mapError(fs.readFileString(fragmentFile), failed("reading the kernel's configuration"))
+  const meta = yield* Apt.resolve("linux-source")
+  const source = yield* Effect.flatMap(dependency(meta, /^linux-source-\d/), Apt.resolve)
+  const folder = yield* Cache.entry("tiny", [buildRevision, Apt.identity(source), fragment], (folder) =>
+    build(source, fragment, folder)
+  )
+  const release = yield* Effect.mapError(
+    fs.readFileString(path.join(folder, "release")),
+    failed("reading the kernel's release")
+  )
+  return {
+    folder,
+    vmlinux: path.join(folder, "vmlinux"),
+    bzImage: path.join(folder, "bzImage"),
+    config: path.join(folder, "config"),
+    provenance: path.join(folder, "provenance.json"),
+    release: release.trim()
+  } satisfies TinyKernel
+}).pipe(Effect.withSpan("TinyKernel.kernel"))
+
+/**
+ * The lines of a configuration fragment that `config` does not have as written.
+ *
+ * @since 0.1.0
+ * @category configuration
+ */
+export const notApplied = (fragment: string, config: string): ReadonlyArray<string> => {
+  const lines = new Set(config.split("\n"))
+  return fragment.split("\n").filter((line) => {
+    const unset = /^# (CONFIG_\w+) is not set$/.exec(line)?.[1]
+    // An option whose conditions are not met does not appear at all.
+    if (unset !== undefined) return !lines.has(line) && config.includes(`\n${unset}=`)
+    return line.startsWith("CONFIG_") && !lines.has(line)
+  })
+}
+
+/** Changes when the steps below change what they build. */
+const buildRevision = "1"
+
+/**
+ * The configuration fragment, merged over allnoconfig.
+ *
+ * @since 0.1.0
+ * @category configuration
+ */
+export const fragmentFile: string = Bun.fileURLToPath(new URL("../kernel/tiny-x86_64.config", import.meta.url))
+
+/** What the build runs, and a file of the library that objtool links. */
+const tools = ["make", "gcc", "ld", "strip", "flex", "bison", "bc", "lz4", "tar", "xz", "nproc"]
+const libelfHeader = "/usr/include/gelf.h"
+
+const build = Effect.fn("TinyKernel.build")(
+  function* (source: Apt.Package, fragment: string, folder: string) {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    yield* checkTools
+    // Beside the result, not in the temporary folder: the source tree may be more than a tmpfs holds.
+    const work = yield* fs.makeTempDirectoryScoped({ directory: path.dirname(folder) })
+    yield* Apt.unpack(source, work)
+    const packed = (yield* fs.readDirectory(path.join(work, "usr/src"))).find((file) => file.includes(".tar."))
+    const tree = path.join(work, "tree")
+    yield* fs.makeDirectory(tree)
+    yield* output(
+      Command.make("tar", "-C", tree, "--strip-components=1", "-xf", path.join(work, "usr/src", packed ?? ""))
+    )
+
+    const merged = path.join(work, "fragment")
+    yield* fs.writeFileString(merged, fragment)
+    const make = (...targets: Array<string>) =>
+      Command.make("make", "-C", tree, ...targets).pipe(
+        // With a fixed date, user and host the same source, fragment and compiler give the same images.
+        Command.env({
+          KCONFIG_ALLCONFIG: merged,
+          KBUILD_BUILD_TIMESTAMP: "@0",
+          KBUILD_BUILD_USER: "capsa",
+          KBUILD_BUILD_HOST: "capsa",
+          LC_ALL: "C"
+        })
+      )
+    yield* stage("configuring the tiny kernel")
+    yield* output(make("allnoconfig"))
+    const config = yield* fs.readFileString(path.join(tree, ".config"))
+    const ignored = notApplied(fragment, config)
+    if (ignored.length > 0) {
+      return yield* new GuestError({
+        reason: "BuildFailed",
+        subject: `the kernel's configuration: not taken as written: ${ignored.join(", ")}`,
+        hint: `adapt ${fragmentFile} to ${source.name} ${source.version}`
+      })
+    }
+
+    const jobs = (yield* output(Command.make("nproc"))).toString().trim()
+    let compiled = 0
+    yield* output(make(`-j${jobs}`, "bzImage"), (line) =>
+      /^ {2}(CC|AS) /.test(line) ? stage(`compiling the tiny kernel (file ${++compiled})`) : Effect.void
+    )
+
+    const release = (yield* output(make("-s", "kernelrelease"))).toString().trim()
+    yield* output(
+      Command.make("strip", "--strip-debug", "-o", path.join(folder, "vmlinux"), path.join(tree, "vmlinux"))
+    )
+    yield* fs.copyFile(path.join(tree, "arch/x86/boot/bzImage"), path.join(folder, "bzImage"))
+    yield* fs.writeFileString(path.join(folder, "config"), config)
+    yield* fs.writeFileString(path.join(folder, "release"), `${release}\n`)
+    const compiler = (yield* output(Command.make("gcc", "--version"))).toString().split("\n")[0]
+    const provenance = {
+      release,
+      source: { package: source.name, version: source.version, sha256: source.sha256 },
+      compiler,
+      fragment: sha256(fragment),
+      config: sha256(config),
+      vmlinux: sha256(yield* fs.readFile(path.join(folder, "vmlinux"))),
+      bzImage: sha256(yield* fs.readFile(path.join(folder, "bzImage")))
+    }
+    yield* fs.writeFileString(path.join(folder, "provenance.json"), `${JSON.stringify(provenance, null, 2)}\n`)
+  },
+  Effect.scoped,
+  Effect.catchTags({ BadArgument: failed("building the tiny kernel"), SystemError: failed("building the tiny kernel") })
+)
+
+const checkTools = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const missing = tools.filter((tool) => Bun.which(tool) === null)
+  if (!(yield* fs.exists(libelfHeader))) missing.push("libelf-dev")
+  if (missing.length > 0) {
+    return yield* new GuestError({
+      reason: "ToolMissing",
+      subject: missing.join(", "),
+      hint: "`bun run setup` installs them, or: apt-get install make gcc binutils flex bison bc lz4 xz-utils libelf-dev"
+    })
+  }
+})
+
+const sha256 = (content: string | Uint8Array) => new Bun.CryptoHasher("sha256").update(content).digest("hex")
+
+function failed(subject: string) {
+  return (cause: unknown) =>
+    new GuestError({
+      reason: "BuildFailed",
+      subject,
+      hint: "check that the temporary folder and CAPSA_CACHE_DIR are writable and have 3 GB of space",
+      cause
+    })
+}

@@ -1,0 +1,51 @@
+/** `bun packages/guest/src/main.ts build [debian|tiny|all] [--json]`: builds images and prints their paths. */
+import * as BunContext from "@effect/platform-bun/BunContext"
+import * as BunRuntime from "@effect/platform-bun/BunRuntime"
+import * as Effect from "effect/Effect"
+import type { BuildContext } from "./Cache.ts"
+import type { GuestError } from "./GuestError.ts"
+import * as GuestImages from "./GuestImages.ts"
+import * as StatusLine from "./StatusLine.ts"
+
+const usage = "usage: bun packages/guest/src/main.ts build [debian|tiny|all] [--json]\n"
+
+const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
+
+const exitWith = (status: number) =>
+  Effect.sync(() => {
+    process.exitCode = status
+  })
+
+const selections: Record<
+  "debian" | "tiny" | "all",
+  Effect.Effect<Record<string, GuestImages.GuestImage>, GuestError, BuildContext>
+> = {
+  debian: Effect.all({ debian: GuestImages.debian }),
+  tiny: Effect.all({ tiny: GuestImages.tiny }),
+  all: Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny })
+}
+
+const isSelection = (name: string): name is keyof typeof selections => Object.hasOwn(selections, name)
+
+const table = (images: Record<string, object>) =>
+  Object.entries(images)
+    .flatMap(([image, paths]) => Object.entries(paths).map(([name, value]) => `${image}.${name} ${value}\n`))
+    .join("")
+
+const report = (error: GuestError) =>
+  print(process.stderr, `${error.message}\n${error.hint}\n${error.cause === undefined ? "" : `${error.cause}\n`}`).pipe(
+    Effect.zipRight(exitWith(1))
+  )
+
+const program = Effect.gen(function* () {
+  const words = process.argv.slice(2).filter((word) => word !== "--json")
+  const [verb, selection = "all", ...rest] = words
+  if (verb !== "build" || !isSelection(selection) || rest.length > 0) {
+    return yield* Effect.zipRight(print(process.stderr, usage), exitWith(2))
+  }
+  const images = yield* Effect.provide(selections[selection], StatusLine.layer)
+  const json = process.argv.includes("--json")
+  yield* print(process.stdout, json ? `${JSON.stringify(images)}\n` : table(images))
+}).pipe(Effect.catchTag("GuestError", report))
+
+BunRuntime.runMain(Effect.provide(program, BunContext.layer))

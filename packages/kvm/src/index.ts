@@ -1,0 +1,1 @@
+export * as Kvm from "./Kvm.ts"

@@ -1,0 +1,86 @@
+/** What a failure of the library means for somebody who wants a machine, and what to do about it. */
+import { BackendError, type BackendErrorReason, VmBootError, type VmBootErrorReason } from "@capsa/core"
+import type { NativeError, NativeStatus } from "@capsa/native"
+
+interface Meaning<Reason> {
+  readonly reason: Reason
+  readonly hint: string
+}
+
+const backendMeanings: Partial<Record<NativeStatus, Meaning<BackendErrorReason>>> = {
+  DeviceMissing: {
+    reason: "DeviceMissing",
+    hint: "Load the module (`sudo modprobe kvm-intel` or `kvm-amd`) and switch virtualisation on in the firmware; in a virtual machine, ask its host for nested virtualisation. Without KVM use the QEMU backend."
+  },
+  DeviceDenied: {
+    reason: "PermissionDenied",
+    hint: "Join the group that owns the device: `sudo usermod -aG kvm $USER`, then log in again (a running program keeps its old groups). In a container, pass `--device /dev/kvm`."
+  },
+  DeviceUnusable: {
+    reason: "HypervisorUnusable",
+    hint: "Update the host's kernel: capsa needs Linux 4.12 or newer with KVM's in-kernel interrupt chip."
+  },
+  LibraryMissing: {
+    reason: "LibraryMissing",
+    hint: "Build it with `bun run build`, or point CAPSA_LIBRARY at it."
+  },
+  LibraryMismatch: {
+    reason: "LibraryMismatch",
+    hint: "Rebuild it with `bun run build`; if CAPSA_LIBRARY is set, it names a library of another version."
+  }
+}
+
+const otherBackendMeaning: Meaning<BackendErrorReason> = {
+  reason: "HypervisorUnusable",
+  hint: "Run `capsa doctor`; the kernel's log (`dmesg`) may say more. Without KVM use the QEMU backend."
+}
+
+/** For a failure before anything was asked to boot. */
+export const probeError = (error: NativeError): BackendError => {
+  const meaning = backendMeanings[error.status] ?? otherBackendMeaning
+  return new BackendError({ ...meaning, backend: "kvm", ...fieldsOf(error) })
+}
+
+const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = {
+  KernelFile: { reason: "KernelUnreadable", hint: "Check that boot.kernel names a readable file." },
+  KernelInvalid: {
+    reason: "KernelInvalid",
+    hint: "Give a Linux bzImage (boot protocol 2.12 or newer, 64-bit) or an uncompressed ELF vmlinux for x86_64."
+  },
+  InitrdFile: { reason: "InitrdUnreadable", hint: "Check that boot.initrd names a readable file." },
+  InitrdInvalid: { reason: "InitrdInvalid", hint: "Give the machine more memory, or a smaller initrd." },
+  CmdlineInvalid: { reason: "CmdlineInvalid", hint: "Shorten boot.cmdline." },
+  MemoryInvalid: { reason: "MemoryInvalid", hint: "Choose another size for memory." },
+  Limit: { reason: "HostResources", hint: "Wait until other machines have ended." },
+  NoMemory: { reason: "HostResources", hint: "Free memory on the host, or start a smaller machine." },
+  GuestFault: {
+    reason: "GuestFault",
+    hint: "KVM could not run what the guest does. Look at the console's tail and `dmesg`; try the QEMU backend to tell the kernel's faults from the host's."
+  },
+  State: { reason: "GuestEnded", hint: "It was killed while it started." }
+}
+
+const otherBootMeaning: Meaning<VmBootErrorReason> = {
+  reason: "HostFailure",
+  hint: "The host refused a system call; its error name and the kernel's log (`dmesg`) say more."
+}
+
+/** Host errors that pass by themselves: no more processes, descriptors or locked memory. */
+const shortages = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOSPC", "EBUSY"])
+
+/** For a failure of a boot. A vanished device is told as the backend's failure. */
+export const bootError = (error: NativeError): BackendError | VmBootError => {
+  if (backendMeanings[error.status] !== undefined) return probeError(error)
+  const meaning = bootMeanings[error.status] ?? otherBootMeaning
+  const reason = error.status === "Host" && shortages.has(error.errno ?? "") ? "HostResources" : meaning.reason
+  return new VmBootError({ ...meaning, reason, ...fieldsOf(error) })
+}
+
+const fieldsOf = (error: NativeError) => ({
+  detail: error.detail,
+  operation: error.operation,
+  subject: error.subject,
+  field: error.field,
+  errno: error.errno,
+  cause: error
+})

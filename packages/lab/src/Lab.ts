@@ -1,0 +1,186 @@
+/**
+ * A machine in which `/dev/kvm` works, on a host where it does not: QEMU emulating a processor with AMD's
+ * virtualisation, showing the host's own files.
+ *
+ * @since 0.1.0
+ */
+import type { BuildContext } from "@capsa/guest/Cache"
+import * as Cache from "@capsa/guest/Cache"
+import * as Cpio from "@capsa/guest/Cpio"
+import { stage } from "@capsa/guest/Progress"
+import * as Command from "@effect/platform/Command"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import type * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as HostFiles from "./HostFiles.ts"
+import { commandArchive } from "./internal/commandArchive.ts"
+import { qemuArguments } from "./internal/qemuArguments.ts"
+import { LabError } from "./LabError.ts"
+import * as LabImage from "./LabImage.ts"
+
+/**
+ * A folder of the host to be shown at another place; absolute paths.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Mount {
+  readonly host: string
+  readonly guest: string
+}
+
+/**
+ * What to run in the lab, and in how large a machine.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LabOptions {
+  /** A program, looked up on the path of `environment`, and its arguments. It runs as root. */
+  readonly command: Arr.NonEmptyReadonlyArray<string>
+  /** Absolute path of a folder of the host. The command may write in it: what it writes is lost with the machine. */
+  readonly workingFolder: string
+  /** The whole environment of the command. Default: empty. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** Default: 4096. */
+  readonly memoryMib?: number
+  /** Default: 2. */
+  readonly cpus?: number
+  /** Virtual time that counts instructions, on one processor: the same work takes the same time in every run. */
+  readonly icount?: boolean
+  /** Folders of the host to show at other places, read-only. */
+  readonly mounts?: ReadonlyArray<Mount>
+  /** Where the command's output goes: to this process's own standard output and error, or to streams (default). */
+  readonly output?: "inherit" | "pipe"
+}
+
+/**
+ * A command running in a lab machine. The streams must be read, or the command waits for ever; they are empty when
+ * the output is inherited.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LabRun {
+  readonly stdout: Stream.Stream<Uint8Array, LabError>
+  readonly stderr: Stream.Stream<Uint8Array, LabError>
+  /** Completes when the machine has booted and the command is about to start, or cannot start any more. */
+  readonly started: Effect.Effect<void>
+  /** The command's exit status as a shell has it (128 and the number of the signal), once the machine has ended. */
+  readonly exitCode: Effect.Effect<number, LabError>
+}
+
+/**
+ * Boots a lab machine and runs a command in it. Closing the scope ends the machine. It has all files of the host,
+ * which it cannot change; `/tmp`, `/run` and `/dev/shm` are new and in memory; there is no network but `lo`.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const runInLab: (options: LabOptions) => Effect.Effect<LabRun, LabError, BuildContext | Scope.Scope> = Effect.fn(
+  "Lab.runInLab"
+)(
+  function* (options: LabOptions) {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const mounts = [...(options.mounts ?? []), ...(yield* behindMemory(options.workingFolder))]
+    yield* Effect.forEach(mounts, checkMount, { discard: true })
+    yield* stage("preparing the lab's kernel")
+    const image = yield* LabImage.image
+
+    yield* stage("starting the lab")
+    const folder = yield* fs.makeTempDirectoryScoped({ prefix: "capsa-lab." })
+    const file = (name: string) => path.join(folder, name)
+    const initrd = [yield* fs.readFile(image.initrd), Cpio.encode(commandArchive({ ...options, mounts }))]
+    yield* fs.writeFile(file("initrd"), Buffer.concat(initrd))
+    yield* Command.exitCode(Command.make("mkfifo", file("stdout"), file("stderr")))
+    const hostFiles = yield* HostFiles.serve(folder)
+    const output = options.output ?? "pipe"
+    const stdout = yield* Command.start(Command.make("cat", file("stdout")).pipe(Command.stdout(output)))
+    const stderr = yield* Command.start(
+      Command.make("sh", "-c", 'exec cat "$0" >&2', file("stderr")).pipe(Command.stderr(output))
+    )
+    const qemu = yield* Command.start(
+      Command.make("setpriv", "--pdeathsig", "KILL", ...qemuArguments(options, { ...image, hostFiles, folder }))
+    )
+    yield* stage("booting the lab")
+
+    const status = fs.readFileString(file("status"))
+    const ended = yield* Effect.gen(function* () {
+      const complaints = yield* Stream.mkString(Stream.decodeText(qemu.stderr))
+      yield* Effect.exit(qemu.exitCode)
+      // QEMU may have ended before it opened the pipes, whose readers would then wait for ever.
+      yield* Command.exitCode(Command.make("sh", "-c", ': <>"$0" <>"$1"', file("stdout"), file("stderr")))
+      yield* Effect.all([stdout.exitCode, stderr.exitCode])
+      const code = /^started\n(\d+)\n$/.exec(yield* Effect.orElseSucceed(status, () => ""))?.[1]
+      if (code !== undefined) return Number(code)
+      const log = yield* Effect.orElseSucceed(fs.readFileString(file("kernel.log")), () => "")
+      return yield* new LabError({
+        reason: "BootFailed",
+        subject: options.command[0],
+        hint: "the end of the kernel's log says more; try more --memory if it ran out",
+        cause: `${log.slice(-logTail)}\n${complaints}`.trim()
+      })
+    }).pipe(Effect.catchTags({ BadArgument: lost, SystemError: lost }), Effect.forkScoped)
+
+    return {
+      stdout: output === "pipe" ? Stream.mapError(stdout.stdout, lost) : Stream.empty,
+      stderr: output === "pipe" ? Stream.mapError(stderr.stderr, lost) : Stream.empty,
+      started: status.pipe(
+        Effect.orElseSucceed(() => ""),
+        Effect.repeat({ until: (text) => text !== "", schedule: Schedule.spaced("50 millis") }),
+        Effect.raceFirst(Fiber.await(ended)),
+        Effect.asVoid
+      ),
+      exitCode: Fiber.join(ended)
+    } satisfies LabRun
+  },
+  Effect.catchTags({ BadArgument: lost, SystemError: lost })
+)
+
+/** How much of the kernel's log an error carries, in characters. */
+const logTail = 6000
+
+/** Folders that the command needs and that new file systems in memory would hide. */
+const behindMemory = Effect.fnUntraced(function* (workingFolder: string) {
+  const path = yield* Path.Path
+  const fs = yield* FileSystem.FileSystem
+  const needed = [workingFolder, yield* cacheFolder, path.dirname(process.execPath)]
+  const hidden = needed.filter((folder) => /^\/(tmp|run|dev\/shm)\//.test(folder))
+  const there = yield* Effect.filter(hidden, (folder) => fs.exists(folder))
+  return there.map((folder) => ({ host: folder, guest: folder }))
+})
+
+const cacheFolder = Effect.mapError(
+  Cache.folder,
+  (cause) => new LabError({ reason: "ImageUnavailable", subject: cause.message, hint: cause.hint, cause })
+)
+
+const checkMount = Effect.fnUntraced(function* (mount: Mount) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const isFolder = yield* fs.stat(mount.host).pipe(
+    Effect.map((info) => info.type === "Directory"),
+    Effect.orElseSucceed(() => false)
+  )
+  if (isFolder && path.isAbsolute(mount.host) && path.isAbsolute(mount.guest)) return
+  return yield* new LabError({
+    reason: "InvalidMount",
+    subject: `${mount.host}:${mount.guest}`,
+    hint: "name a folder that exists, and the place to show it, both as absolute paths"
+  })
+})
+
+function lost(cause: unknown) {
+  return new LabError({
+    reason: "ToolMissing",
+    subject: "QEMU",
+    hint: "`bun run setup` installs what the lab needs",
+    cause
+  })
+}

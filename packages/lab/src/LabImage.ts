@@ -1,0 +1,57 @@
+/**
+ * Kernel and initrd of the lab machine.
+ *
+ * @since 0.1.0
+ */
+
+import { retryWithFreshLists } from "@capsa/guest/Apt"
+import * as Cache from "@capsa/guest/Cache"
+import * as Debian from "@capsa/guest/Debian"
+import * as Initrd from "@capsa/guest/Initrd"
+import * as KernelModules from "@capsa/guest/KernelModules"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import * as Effect from "effect/Effect"
+import { LabError } from "./LabError.ts"
+
+/**
+ * Paths of the distribution's kernel and of an initrd whose init runs `/lab/command`, which the caller appends as
+ * another archive. Built on first use, then taken from the cache.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const image = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const init = yield* fs.readFile(initFile)
+  const kernel = yield* Debian.kernel
+  const busybox = yield* Debian.busybox
+  const inputs = [...modules, kernel.identity, busybox.identity, Buffer.from(init).toString()]
+  const folder = yield* Cache.entry("lab-initrd", inputs, (folder) =>
+    Effect.gen(function* () {
+      const archive = Initrd.encode({
+        init,
+        busybox: yield* fs.readFile(busybox.program),
+        modules: yield* KernelModules.closure(kernel.modules, modules)
+      })
+      yield* fs.writeFile(path.join(folder, "initrd"), archive)
+    })
+  )
+  return { kernel: kernel.bzImage, initrd: path.join(folder, "initrd") }
+}).pipe(
+  retryWithFreshLists,
+  Effect.mapError(
+    (cause) =>
+      new LabError({
+        reason: "ImageUnavailable",
+        subject: cause.message,
+        hint: cause._tag === "GuestError" ? cause.hint : "check that CAPSA_CACHE_DIR is writable and has space",
+        cause
+      })
+  )
+)
+
+const initFile = Bun.fileURLToPath(new URL("../initrd/init", import.meta.url))
+
+const modules = ["virtio_pci", "virtiofs", "virtio_console", "overlay", "kvm-amd", "tun", "vhost_vsock", "vhost_net"]

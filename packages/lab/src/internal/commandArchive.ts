@@ -1,0 +1,26 @@
+import type { Entry } from "@capsa/guest/Cpio"
+import type { LabOptions } from "../Lab.ts"
+
+/** The files by which the lab's init learns what to show and what to run. */
+export const commandArchive = (options: LabOptions): ReadonlyArray<Entry> => {
+  const shown = (options.mounts ?? []).map((mount) => `show ${quote(mount.host)} ${quote(mount.guest)}\n`)
+  const environment = Object.entries(options.environment ?? {}).map(([key, value]) => quote(`${key}=${value}`))
+  const command = [
+    "exec env -i",
+    ...environment,
+    "chroot /lab/root /bin/sh -c",
+    quote('cd -- "$1" && shift && exec "$@"'),
+    "sh",
+    ...[options.workingFolder, ...options.command].map(quote)
+  ]
+  return [
+    { type: "folder", path: "lab" },
+    { type: "file", path: "lab/settings", content: text.encode(shown.join("")) },
+    { type: "file", path: "lab/command", content: text.encode(`${command.join(" ")}\n`) }
+  ]
+}
+
+const text = new TextEncoder()
+
+/** One word of a POSIX shell. */
+const quote = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`

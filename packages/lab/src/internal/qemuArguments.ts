@@ -1,0 +1,35 @@
+import type { LabOptions } from "../Lab.ts"
+
+export interface LabFiles {
+  readonly kernel: string
+  /** Unix socket of the server of the host's files. */
+  readonly hostFiles: string
+  /** Has `initrd`, the pipes `stdout` and `stderr`, and gets `status` and `kernel.log`. */
+  readonly folder: string
+}
+
+/** The command line of QEMU, its name included. */
+export const qemuArguments = (options: LabOptions, files: LabFiles): ReadonlyArray<string> => {
+  const memory = `${options.memoryMib ?? 4096}M`
+  const port = (name: string) => [
+    ...["-chardev", `file,id=${name},path=${files.folder}/${name}`],
+    ...["-device", `virtserialport,chardev=${name},name=${name}`]
+  ]
+  return [
+    "qemu-system-x86_64",
+    ...["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
+    ...["-machine", "q35,memory-backend=ram"],
+    // The file server maps the machine's memory.
+    ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`, "-m", memory],
+    ...["-cpu", "max,+svm,+npt,-erms,-fsrm"],
+    ...(options.icount
+      ? ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=1,sleep=off", "-rtc", "clock=vm"]
+      : ["-accel", "tcg,thread=multi", "-smp", `${options.cpus ?? 2}`]),
+    ...["-kernel", files.kernel, "-initrd", `${files.folder}/initrd`],
+    ...["-append", "console=ttyS0 panic=-1 mitigations=off"],
+    ...["-serial", `file:${files.folder}/kernel.log`],
+    ...["-chardev", `socket,id=host,path=${files.hostFiles}`, "-device", "vhost-user-fs-pci,chardev=host,tag=host"],
+    ...["-device", "virtio-serial-pci"],
+    ...["stdout", "stderr", "status"].flatMap(port)
+  ]
+}

@@ -1,0 +1,154 @@
+/** The machines of the C library as Effect sees them. */
+import type { BootPlan, Machine } from "@capsa/core"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type Inbox, makeInbox, receive } from "./internal/inbox.ts"
+import {
+  consoleKind,
+  discoveryKind,
+  type ErrorRecord,
+  makeDrained,
+  makeErrorBuffer,
+  writeMachineConfig
+} from "./internal/layout.ts"
+import { makeMachine } from "./internal/machine.ts"
+import { type Library, open } from "./Library.ts"
+import { fromRecord, type NativeError } from "./NativeError.ts"
+
+/** What a run of guest kernel code told about the hypervisor. @category models */
+export interface Verdict {
+  readonly kind: "hardware" | "emulated"
+  /** Time one guest kernel instruction took, in nanoseconds. */
+  readonly instructionNs: number
+}
+
+/** Output that the library keeps for one machine until it is drained. */
+const consoleBytes = 256 * 1024
+
+/** Output taken by one call. */
+const drainBytes = 64 * 1024
+
+/** Calls in a row before other fibers get their turn. */
+const drainsAtOnce = 64
+
+/**
+ * The library behind `capsa.h`, whichever hypervisor it wraps on this platform.
+ *
+ * @category tags
+ */
+export class Native extends Context.Tag("@capsa/native/Native")<
+  Native,
+  {
+    /** Runs guest code and measures it. Fails where no machine can be created. */
+    readonly probe: Effect.Effect<Verdict, NativeError>
+    /** Starts a machine; succeeds when its first vCPU enters the guest. It is killed and freed with the scope. */
+    readonly boot: (plan: BootPlan) => Effect.Effect<Machine, NativeError, Scope.Scope>
+  }
+>() {}
+
+const configOf = (plan: BootPlan) =>
+  writeMachineConfig({
+    memoryBytes: BigInt(plan.memoryMib) * 1048576n,
+    cpus: plan.cpus,
+    discovery: discoveryKind[plan.discovery],
+    console: consoleKind[plan.console],
+    consoleBytes,
+    kernel: plan.kernel,
+    initrd: plan.initrd ?? "",
+    cmdline: plan.cmdline
+  })
+
+/** Gives every machine that has something its turn, until none has. */
+const drain = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
+  const drained = makeDrained()
+  const output = new Uint8Array(drainBytes)
+  const one = (): boolean => {
+    call.capsa_drain(instance, drained.bytes, output, output.byteLength)
+    const machine = drained.machine()
+    if (machine === 0) return false
+    const inbox = inboxes.get(machine)
+    if (inbox !== undefined)
+      receive(inbox, output.slice(0, drained.consoleBytes()), drained.consoleLost(), drained.events())
+    return true
+  }
+  const some = Effect.sync(() => {
+    for (let turn = 0; turn < drainsAtOnce; turn++) if (!one()) return false
+    return true
+  })
+  const all: Effect.Effect<void> = Effect.flatMap(some, (more) =>
+    more ? Effect.zipRight(Effect.yieldNow(), all) : Effect.void
+  )
+  return all
+}
+
+/** A call that gives a machine its number. */
+type Begin = (handle: Uint32Array, error: Uint8Array) => number
+
+/**
+ * A machine's inbox, from its number's birth to its release. The number is entered in the same step that gets it, so
+ * that no report of it can find nobody.
+ */
+const makeAdopt = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
+  const enter = (begin: Begin, inboxOf: (handle: number) => Inbox) =>
+    Effect.suspend(() => {
+      const handle = new Uint32Array(1)
+      const error = makeErrorBuffer()
+      if (begin(handle, error.bytes) !== 0) return Effect.fail(fromRecord(error.read()))
+      const inbox = inboxOf(handle[0] ?? 0)
+      inboxes.set(inbox.handle, inbox)
+      return Effect.succeed(inbox)
+    })
+  const release = (inbox: Inbox) =>
+    Effect.sync(() => call.capsa_release(instance, inbox.handle)).pipe(
+      Effect.zipRight(Deferred.await(inbox.released)),
+      Effect.zipRight(Effect.sync(() => inboxes.delete(inbox.handle)))
+    )
+  return (begin: Begin) =>
+    Effect.acquireRelease(
+      Effect.flatMap(makeInbox, (inboxOf) => enter(begin, inboxOf)),
+      release
+    )
+}
+
+const verdictOf = (kind: string, value: number, error: ErrorRecord): Effect.Effect<Verdict, NativeError> =>
+  kind === "hardware" || kind === "emulated"
+    ? Effect.succeed({ kind, instructionNs: value / 1000 })
+    : Effect.fail(fromRecord(error))
+
+/** @category layers */
+export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
+  Native,
+  Effect.gen(function* () {
+    const library = yield* open
+    const { call, instance } = library
+    const inboxes = new Map<number, Inbox>()
+    const adopt = makeAdopt(library, inboxes)
+    const drainAll = drain(library, inboxes)
+    yield* Stream.fromReadableStream({
+      evaluate: () => Bun.file(library.wakeFd).stream(),
+      onError: (cause) => cause
+    }).pipe(
+      Stream.runForEach(() => drainAll),
+      Effect.orDie,
+      Effect.forkScoped
+    )
+    return {
+      probe: Effect.scoped(
+        adopt((handle, error) => call.capsa_probe(instance, handle, error)).pipe(
+          Effect.flatMap((inbox) => Deferred.await(inbox.probed)),
+          Effect.flatMap(({ kind, value, error }) => verdictOf(kind, value, error))
+        )
+      ).pipe(Effect.withSpan("Native.probe")),
+      boot: Effect.fn("Native.boot")(function* (plan: BootPlan) {
+        const config = configOf(plan)
+        const inbox = yield* adopt((handle, error) => call.capsa_launch(instance, config, handle, error))
+        yield* Deferred.await(inbox.started)
+        return makeMachine(library, inbox)
+      })
+    }
+  })
+)

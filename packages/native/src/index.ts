@@ -1,0 +1,2 @@
+export * as Native from "./Native.ts"
+export { NativeError, NativeStatus } from "./NativeError.ts"

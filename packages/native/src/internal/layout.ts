@@ -1,0 +1,203 @@
+/** The structs of capsa.h as this side reads and writes them; the library confirms every line when it is opened. */
+
+/** "struct.field" or "struct", with offset and size in bytes. */
+const lines = {
+  capsa_error: [0, 512],
+  "capsa_error.status": [4, 4],
+  "capsa_error.system_errno": [8, 4],
+  "capsa_error.operation": [16, 48],
+  "capsa_error.subject": [64, 256],
+  "capsa_error.field": [320, 64],
+  "capsa_error.message": [384, 128],
+  capsa_machine_config: [0, 56],
+  "capsa_machine_config.total": [4, 4],
+  "capsa_machine_config.memory_bytes": [8, 8],
+  "capsa_machine_config.cpus": [16, 4],
+  "capsa_machine_config.discovery": [20, 4],
+  "capsa_machine_config.console": [24, 4],
+  "capsa_machine_config.console_bytes": [28, 4],
+  "capsa_machine_config.kernel": [32, 8],
+  "capsa_machine_config.initrd": [40, 8],
+  "capsa_machine_config.cmdline": [48, 8],
+  capsa_event: [0, 544],
+  "capsa_event.kind": [4, 4],
+  "capsa_event.code": [8, 4],
+  "capsa_event.time_ns": [16, 8],
+  "capsa_event.value": [24, 8],
+  "capsa_event.error": [32, 512],
+  capsa_drained: [0, 2200],
+  "capsa_drained.machine": [4, 4],
+  "capsa_drained.event_count": [8, 4],
+  "capsa_drained.console_bytes": [12, 4],
+  "capsa_drained.console_lost": [16, 8],
+  "capsa_drained.events": [24, 2176],
+  capsa_stats: [0, 56],
+  "capsa_stats.cpus": [4, 4],
+  "capsa_stats.exits": [8, 8],
+  "capsa_stats.memory_bytes": [16, 8],
+  "capsa_stats.resident_bytes": [24, 8],
+  "capsa_stats.console_output": [32, 8],
+  "capsa_stats.console_input": [40, 8],
+  "capsa_stats.console_lost": [48, 8]
+} as const satisfies Record<string, readonly [offset: number, size: number]>
+
+type Line = keyof typeof lines
+
+const offsetOf = (line: Line): number => lines[line][0]
+const sizeOf = (line: Line): number => lines[line][1]
+
+/** The first line of the library's picture that differs from ours; undefined when all agree. */
+export const firstDifference = (libraryText: string): string | undefined => {
+  const ours = Object.entries(lines).map(([name, [offset, size]]) => `${name} ${offset} ${size}`)
+  const theirs = libraryText.trimEnd().split("\n")
+  const index = ours.findIndex((line, at) => line !== theirs[at])
+  if (index >= 0) return `${ours[index]} here, ${theirs[index] ?? "nothing"} in the library`
+  return theirs.length > ours.length ? `nothing here, ${theirs[ours.length]} in the library` : undefined
+}
+
+/** capsa_error in plain values; texts are empty where they do not apply. */
+export interface ErrorRecord {
+  readonly status: number
+  readonly errno: number
+  readonly operation: string
+  readonly subject: string
+  readonly field: string
+  readonly message: string
+}
+
+const text = (view: DataView, offset: number, size: number): string => {
+  const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, size)
+  const end = bytes.indexOf(0)
+  return new TextDecoder().decode(bytes.subarray(0, end < 0 ? size : end))
+}
+
+const readError = (view: DataView, base: number): ErrorRecord => {
+  const field = (line: Line) => text(view, base + offsetOf(line), sizeOf(line))
+  return {
+    status: view.getUint32(base + offsetOf("capsa_error.status"), true),
+    errno: view.getInt32(base + offsetOf("capsa_error.system_errno"), true),
+    operation: field("capsa_error.operation"),
+    subject: field("capsa_error.subject"),
+    field: field("capsa_error.field"),
+    message: field("capsa_error.message")
+  }
+}
+
+/** A buffer for the library to describe a failure in. */
+export const makeErrorBuffer = () => {
+  const bytes = new Uint8Array(sizeOf("capsa_error"))
+  return { bytes, read: () => readError(new DataView(bytes.buffer), 0) }
+}
+
+/** capsa_event in plain values. */
+export interface EventRecord {
+  readonly kind: number
+  readonly code: number
+  readonly timeMs: number
+  readonly value: number
+  readonly error: ErrorRecord
+}
+
+/** A buffer for capsa_drain, used again and again. */
+export const makeDrained = () => {
+  const bytes = new Uint8Array(sizeOf("capsa_drained"))
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, bytes.byteLength, true)
+  const number = (line: Line) => view.getUint32(offsetOf(line), true)
+  const event = (index: number): EventRecord => {
+    const base = offsetOf("capsa_drained.events") + index * sizeOf("capsa_event")
+    return {
+      kind: view.getUint32(base + offsetOf("capsa_event.kind"), true),
+      code: view.getUint32(base + offsetOf("capsa_event.code"), true),
+      timeMs: Number(view.getBigUint64(base + offsetOf("capsa_event.time_ns"), true)) / 1e6,
+      value: Number(view.getBigUint64(base + offsetOf("capsa_event.value"), true)),
+      error: readError(view, base + offsetOf("capsa_event.error"))
+    }
+  }
+  return {
+    bytes,
+    machine: () => number("capsa_drained.machine"),
+    consoleBytes: () => number("capsa_drained.console_bytes"),
+    consoleLost: () => Number(view.getBigUint64(offsetOf("capsa_drained.console_lost"), true)),
+    events: () => Array.from({ length: number("capsa_drained.event_count") }, (_, index) => event(index))
+  }
+}
+
+/** What capsa_launch needs of a boot plan. */
+export interface MachineConfigRecord {
+  readonly memoryBytes: bigint
+  readonly cpus: number
+  readonly discovery: number
+  readonly console: number
+  readonly consoleBytes: number
+  readonly kernel: string
+  readonly initrd: string
+  readonly cmdline: string
+}
+
+/** The struct with its texts behind it, in one buffer. */
+export const writeMachineConfig = (config: MachineConfigRecord): Uint8Array => {
+  const texts = (["kernel", "initrd", "cmdline"] as const).map(
+    (name) => [name, new TextEncoder().encode(config[name])] as const
+  )
+  const head = sizeOf("capsa_machine_config")
+  const bytes = new Uint8Array(head + texts.reduce((total, [, encoded]) => total + encoded.byteLength, 0))
+  const view = new DataView(bytes.buffer)
+  const number = (line: Line, value: number) => view.setUint32(offsetOf(line), value, true)
+  view.setUint32(0, head, true)
+  number("capsa_machine_config.total", bytes.byteLength)
+  view.setBigUint64(offsetOf("capsa_machine_config.memory_bytes"), config.memoryBytes, true)
+  number("capsa_machine_config.cpus", config.cpus)
+  number("capsa_machine_config.discovery", config.discovery)
+  number("capsa_machine_config.console", config.console)
+  number("capsa_machine_config.console_bytes", config.consoleBytes)
+  let end = head
+  for (const [name, encoded] of texts) {
+    const slice = offsetOf(`capsa_machine_config.${name}`)
+    view.setUint32(slice, end, true)
+    view.setUint32(slice + 4, encoded.byteLength, true)
+    bytes.set(encoded, end)
+    end += encoded.byteLength
+  }
+  return bytes
+}
+
+/** capsa_stats in plain values. */
+export interface StatsRecord {
+  readonly exits: number
+  readonly residentBytes: number
+  readonly consoleOutput: number
+  readonly consoleLost: number
+}
+
+/** A buffer for capsa_stats. */
+export const makeStats = () => {
+  const bytes = new Uint8Array(sizeOf("capsa_stats"))
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, bytes.byteLength, true)
+  const number = (line: Line) => Number(view.getBigUint64(offsetOf(line), true))
+  const read = (): StatsRecord => ({
+    exits: number("capsa_stats.exits"),
+    residentBytes: number("capsa_stats.resident_bytes"),
+    consoleOutput: number("capsa_stats.console_output"),
+    consoleLost: number("capsa_stats.console_lost")
+  })
+  return { bytes, read }
+}
+
+/** Values of the enums of capsa.h that this side uses. */
+export const abiVersion = 1
+export const consoleKind = { serial: 1, virtio: 2 } as const
+export const discoveryKind = { firmware: 1, cmdline: 2 } as const
+export const eventKind = {
+  stage: 1,
+  paused: 2,
+  resumed: 3,
+  writable: 4,
+  exit: 5,
+  probed: 6,
+  released: 7
+} as const
+export const stageNames = ["", "created", "loaded", "started"] as const
+export const exitKind = { powerOff: 1, reset: 2, tripleFault: 3, panic: 4, killed: 5, failed: 6 } as const
+export const verdictNames = ["", "hardware", "emulated", "unusable"] as const

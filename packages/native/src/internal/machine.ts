@@ -1,0 +1,84 @@
+import { type Machine, MachineError } from "@capsa/core"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Mailbox from "effect/Mailbox"
+import type { Library } from "../Library.ts"
+import { type NativeStatus, nativeStatuses } from "../NativeError.ts"
+import type { Inbox } from "./inbox.ts"
+import { makeStats } from "./layout.ts"
+
+const machineError = (operation: string, status: NativeStatus) =>
+  status === "State" || status === "StaleHandle"
+    ? new MachineError({
+        reason: "NotRunning",
+        operation,
+        detail: "the machine has ended",
+        hint: "Look at its exit (`wait`), and launch another."
+      })
+    : new MachineError({
+        reason: "HostFailure",
+        operation,
+        detail: `the native library refused: ${status}`,
+        hint: "Run `capsa doctor`."
+      })
+
+/** A call that answers with a status. */
+const call = (operation: string, f: () => number): Effect.Effect<void, MachineError> =>
+  Effect.suspend(() => {
+    const status = f()
+    return status === 0 ? Effect.void : Effect.fail(machineError(operation, nativeStatuses[status] ?? "Host"))
+  })
+
+/** Offers bytes until all are taken; the library says when it has room again. */
+const write = (library: Library, inbox: Inbox, bytes: Uint8Array): Effect.Effect<void, MachineError> =>
+  Effect.suspend(() => {
+    const accepted = new Uint32Array(1)
+    const writable = Deferred.await(inbox.signals.writable)
+    return call("write", () =>
+      library.call.capsa_console_write(library.instance, inbox.handle, bytes, bytes.byteLength, accepted)
+    ).pipe(
+      Effect.flatMap(() => {
+        const rest = bytes.subarray(accepted[0] ?? 0)
+        return rest.byteLength === 0
+          ? Effect.void
+          : Effect.zipRight(Effect.raceFirst(writable, Deferred.await(inbox.exit)), write(library, inbox, rest))
+      })
+    )
+  })
+
+/** Asks, and waits for the report or for the machine's end. */
+const request = (inbox: Inbox, report: "paused" | "resumed", operation: string, f: () => number) =>
+  Effect.suspend(() => {
+    const reported = Deferred.await(inbox.signals[report])
+    const ended = Effect.flatMap(Deferred.await(inbox.exit), () => Effect.fail(machineError(operation, "State")))
+    return Effect.zipRight(call(operation, f), Effect.raceFirst(reported, ended))
+  })
+
+/** The machine behind an inbox whose vCPUs run. */
+export const makeMachine = (library: Library, inbox: Inbox): Machine => {
+  const { call: native, instance } = library
+  const { handle } = inbox
+  return {
+    console: Mailbox.toStream(inbox.output),
+    consoleLost: Effect.sync(() => inbox.lost),
+    write: (bytes) => write(library, inbox, bytes),
+    stages: Mailbox.toStream(inbox.stages),
+    powerOff: call("powerOff", () => native.capsa_power_button(instance, handle)),
+    kill: Effect.sync(() => {
+      native.capsa_kill(instance, handle)
+    }),
+    pause: request(inbox, "paused", "pause", () => native.capsa_pause(instance, handle)),
+    resume: request(inbox, "resumed", "resume", () => native.capsa_resume(instance, handle)),
+    exit: Deferred.await(inbox.exit),
+    stats: Effect.suspend(() => {
+      const stats = makeStats()
+      return Effect.map(
+        call("stats", () => native.capsa_stats(instance, handle, stats.bytes)),
+        () => {
+          const { exits, residentBytes, consoleOutput } = stats.read()
+          return { exits, residentBytes, consoleBytes: consoleOutput }
+        }
+      )
+    })
+  }
+}

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, expect, test } from "bun:test"
+import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { BootPlan, Machine, MachineError, VmExit } from "@capsa/core"
+import { Native, type NativeError } from "@capsa/native"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as payload from "./payload.ts"
+
+/** The reason this host's KVM cannot be used, or undefined. */
+const missing = (): string | undefined => {
+  try {
+    accessSync("/dev/kvm", constants.R_OK | constants.W_OK)
+    return undefined
+  } catch (cause) {
+    return String(cause)
+  }
+}
+const skipped = missing()
+const onKvm = (
+  name: string,
+  run: () => Effect.Effect<unknown, NativeError | MachineError, Native.Native | Scope.Scope>
+) =>
+  test.skipIf(skipped !== undefined)(skipped === undefined ? name : `${name} — skipped: ${skipped}`, () =>
+    Effect.runPromise(run().pipe(Effect.scoped, Effect.provide(Native.layer)))
+  )
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "capsa-payload-"))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const plan = (kernel: Uint8Array | string, changes: Partial<BootPlan> = {}): BootPlan => {
+  const path = typeof kernel === "string" ? kernel : join(folder, crypto.randomUUID())
+  if (typeof kernel !== "string") writeFileSync(path, kernel)
+  return {
+    id: crypto.randomUUID(),
+    name: "payload",
+    cpus: 1,
+    memoryMib: 32,
+    kernel: path,
+    cmdline: "",
+    console: "serial",
+    discovery: "firmware",
+    ...changes
+  }
+}
+
+const boot = (code: ReadonlyArray<number>, changes?: Partial<BootPlan>) =>
+  Effect.flatMap(Native.Native, (native) => native.boot(plan(payload.elf(code), changes)))
+
+const output = (machine: Machine) =>
+  machine.console.pipe(
+    Stream.runCollect,
+    Effect.map((chunks) => Buffer.concat(Chunk.toReadonlyArray(chunks)).toString())
+  )
+
+const endings: ReadonlyArray<readonly [name: string, code: ReadonlyArray<number>, exit: VmExit["_tag"]]> = [
+  ["sleep state S5", payload.powerOff, "PowerOff"],
+  ["the reset register", payload.reset, "Reboot"],
+  ["the keyboard controller's reset", payload.resetByKeyboard, "Reboot"],
+  ["a triple fault", payload.tripleFault, "Reboot"],
+  ["the panic notifier", payload.panic, "Panic"]
+]
+
+for (const [name, code, exit] of endings)
+  onKvm(`${name} ends the machine as ${exit}, after all of its output`, () =>
+    Effect.gen(function* () {
+      const machine = yield* boot([...payload.print("last words"), ...code])
+      expect(yield* output(machine)).toBe("last words")
+      expect((yield* machine.exit)._tag).toBe(exit)
+    })
+  )
+
+for (const [name, code] of [
+  ["spins", payload.spin],
+  ["is halted", payload.halt],
+  ["writes to a console that nobody reads", payload.chatter]
+] as const)
+  onKvm(`kill ends a machine that ${name}`, () =>
+    Effect.gen(function* () {
+      const machine = yield* boot(code)
+      yield* machine.kill
+      expect(yield* machine.exit).toEqual({ _tag: "Killed" })
+    })
+  )
+
+onKvm("every waiter gets the same exit, also after the end", () =>
+  Effect.gen(function* () {
+    const machine = yield* boot(payload.powerOff)
+    const exits = yield* Effect.all([machine.exit, machine.exit, machine.exit], { concurrency: "unbounded" })
+    expect(exits.map((exit) => exit._tag)).toEqual(["PowerOff", "PowerOff", "PowerOff"])
+    expect(yield* machine.exit).toBe(exits[0])
+  })
+)
+
+onKvm("input reaches the guest whole, also when it is larger than every buffer", () =>
+  Effect.gen(function* () {
+    const machine = yield* boot(payload.echo)
+    const sent = Uint8Array.from({ length: 40_000 }, (_, index) => 32 + (index % 90))
+    yield* Effect.fork(machine.write(sent))
+    const received = yield* machine.console.pipe(
+      Stream.mapConcat((chunk) => chunk),
+      Stream.take(sent.byteLength),
+      Stream.runCollect
+    )
+    expect(Uint8Array.from(received)).toEqual(sent)
+  })
+)
+
+onKvm("a paused machine stands still until it is resumed", () =>
+  Effect.gen(function* () {
+    const machine = yield* boot(payload.echo)
+    yield* machine.pause
+    const before = yield* machine.stats
+    yield* machine.write(new TextEncoder().encode("x"))
+    expect((yield* machine.stats).exits).toBe(before.exits)
+    yield* machine.resume
+    const echoed = yield* Stream.runHead(machine.console)
+    expect(echoed._tag).toBe("Some")
+  })
+)
+
+onKvm("what nobody answers reads as ones and goes on", () =>
+  Effect.gen(function* () {
+    const machine = yield* boot(payload.unclaimed)
+    expect((yield* machine.exit)._tag).toBe("PowerOff")
+  })
+)
+
+onKvm("writing to a machine that has ended is a typed error", () =>
+  Effect.gen(function* () {
+    const machine = yield* boot(payload.powerOff)
+    yield* machine.exit
+    const result = yield* Effect.either(machine.write(new Uint8Array(1)))
+    expect(Either.isLeft(result) && result.left.reason).toBe("NotRunning")
+  })
+)
+
+const failures: ReadonlyArray<
+  readonly [name: string, kernel: () => Uint8Array | string, changes: Partial<BootPlan>, status: string]
+> = [
+  ["a missing kernel", () => "/nonexistent/kernel", {}, "KernelFile"],
+  ["a folder as kernel", () => "/tmp", {}, "KernelFile"],
+  ["a device as kernel", () => "/dev/zero", {}, "KernelFile"],
+  ["an empty kernel", () => new Uint8Array(0), {}, "KernelInvalid"],
+  ["noise as kernel", () => new Uint8Array(8192).fill(0x5a), {}, "KernelInvalid"],
+  ["a missing initrd", () => payload.elf(payload.spin), { initrd: "/nonexistent/initrd" }, "InitrdFile"],
+  ["a command line over the limit", () => payload.elf(payload.spin), { cmdline: "x".repeat(5000) }, "CmdlineInvalid"],
+  ["an absurd command line", () => payload.elf(payload.spin), { cmdline: "x".repeat(100_000) }, "InvalidArgument"],
+  ["no memory", () => payload.elf(payload.spin), { memoryMib: 0 }, "MemoryInvalid"],
+  ["no processors", () => payload.elf(payload.spin), { cpus: 0 }, "InvalidArgument"],
+  ["too many processors", () => payload.elf(payload.spin), { cpus: 65 }, "InvalidArgument"]
+]
+
+for (const [name, kernel, changes, status] of failures)
+  onKvm(`${name} is refused as ${status}`, () =>
+    Effect.gen(function* () {
+      const native = yield* Native.Native
+      const result = yield* Effect.either(native.boot(plan(kernel(), changes)))
+      expect(Either.isLeft(result) && result.left.status).toBe(status as NativeError["status"])
+    })
+  )
+
+/** Descriptors, threads and mappings of this process. */
+const holdings = () => ({
+  descriptors: readdirSync("/proc/self/fd").length,
+  threads: readdirSync("/proc/self/task").length,
+  mappings: readFileSync("/proc/self/maps", "utf8")
+    .split("\n")
+    .filter((line) => /kvm|memfd:capsa/.test(line)).length
+})
+
+onKvm("200 launches and kills leave no descriptor, thread or mapping behind", () =>
+  Effect.gen(function* () {
+    const round = Effect.scoped(Effect.flatMap(boot(payload.halt), (machine) => machine.kill))
+    yield* round
+    const before = holdings()
+    yield* Effect.repeatN(round, 199)
+    const after = holdings()
+    expect(after).toEqual(before)
+  })
+)
