@@ -101,5 +101,6 @@ enum capsa_status boot_file_load(const struct boot_file *file, uint64_t offset,
 	if (!host)
 		return boot_file_refuse(file, field,
 					"reaches beyond guest memory");
+	memory_back(memory, address, length);
 	return boot_file_fill(file, offset, host, length);
 }

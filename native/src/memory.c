@@ -14,6 +14,11 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+#define MEMORY_HUGE_PAGE ((uint64_t)2 << 20)
 
 /* Host pages are at most 64 KiB, so a multiple of this can be mapped. */
 #define MEMORY_UNIT (1ull << 20)
@@ -42,6 +47,37 @@ static int memory_open(uint64_t size)
 		return error;
 	}
 	return fd;
+}
+
+/*
+ * Maps the file where huge pages of it can be mapped as such, by the host and
+ * by KVM. MAP_FAILED with errno on failure.
+ */
+static void *memory_map(int fd, uint64_t size)
+{
+	uint64_t room = size + MEMORY_HUGE_PAGE;
+	uint8_t *reserved = mmap(NULL, room, PROT_NONE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+				 -1, 0);
+	uint64_t before;
+	void *mapping;
+
+	if (reserved == MAP_FAILED)
+		return MAP_FAILED;
+	before = -(uintptr_t)reserved % MEMORY_HUGE_PAGE;
+	mapping = mmap(reserved + before, size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
+	if (mapping == MAP_FAILED) {
+		int failure = errno;
+
+		munmap(reserved, room);
+		errno = failure;
+		return MAP_FAILED;
+	}
+	if (before > 0)
+		munmap(reserved, before);
+	munmap(reserved + before + size, room - before - size);
+	return mapping;
 }
 
 static enum capsa_status memory_refuse(struct capsa_error *error, uint64_t size,
@@ -87,8 +123,7 @@ enum capsa_status memory_create(struct memory *memory, uint64_t size,
 		memory->fd = -1;
 		return error_system(error, failure, "memfd_create", "memory");
 	}
-	mapping = mmap(NULL, size, PROT_READ | PROT_WRITE,
-		       MAP_SHARED | MAP_NORESERVE, memory->fd, 0);
+	mapping = memory_map(memory->fd, size);
 	if (mapping == MAP_FAILED) {
 		int failure = errno;
 
@@ -145,6 +180,24 @@ int memory_write(const struct memory *memory, uint64_t address,
 		return -EFAULT;
 	memcpy(host, data, length);
 	return 0;
+}
+
+void memory_back(const struct memory *memory, uint64_t address, uint64_t length)
+{
+	uint64_t start = address & -MEMORY_HUGE_PAGE;
+	uint64_t end = (address + length + MEMORY_HUGE_PAGE - 1) &
+		       -MEMORY_HUGE_PAGE;
+
+	for (uint64_t unit = start; unit < end; unit += MEMORY_HUGE_PAGE) {
+		volatile uint8_t *host = memory_at(memory, unit,
+						   MEMORY_HUGE_PAGE);
+
+		if (!host)
+			continue;
+		/* The kernel does not join pages where there is none. */
+		*host = *host;
+		(void)madvise((void *)host, MEMORY_HUGE_PAGE, MADV_COLLAPSE);
+	}
 }
 
 uint64_t memory_resident(const struct memory *memory)

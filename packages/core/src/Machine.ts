@@ -30,7 +30,10 @@ export interface Machine {
   readonly consoleLost: Effect.Effect<number>
   /** Puts bytes into the console's input; waits while its buffer is full. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, MachineError>
-  /** The stages that the backend itself sees (`created`, `loaded`, `started`), as they come; ends with the machine. */
+  /**
+   * The stages that the backend itself sees (`created`, `loaded`, `started`), from the first, as they come; ends with the
+   * machine. Their `atMs` count from the call of `boot`: what came before it, `Vm` adds.
+   */
   readonly stages: Stream.Stream<BootStage>
   /** Presses the power button. */
   readonly powerOff: Effect.Effect<void, MachineError>

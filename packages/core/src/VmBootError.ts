@@ -3,7 +3,7 @@ import * as Schema from "effect/Schema"
 import { BootStageName } from "./BootStage.ts"
 import { errorFields, messageOf } from "./internal/errorFields.ts"
 
-/** @category models */
+/** `GuestUnavailable`: the built-in guest could not be prepared. @category models */
 export const VmBootErrorReason = Schema.Literal(
   "KernelUnreadable",
   "KernelInvalid",
@@ -12,6 +12,7 @@ export const VmBootErrorReason = Schema.Literal(
   "CmdlineInvalid",
   "MemoryInvalid",
   "Unsupported",
+  "GuestUnavailable",
   "HostResources",
   "HostFailure",
   "GuestFault",

@@ -1,0 +1,33 @@
+/** The guest that capsa builds itself: the distribution's kernel and our init. */
+import { type Capabilities, type GuestImages, VmBootError } from "@capsa/core"
+import { type GuestError, GuestImages as Images } from "@capsa/guest"
+import * as BunContext from "@effect/platform-bun/BunContext"
+import * as Effect from "effect/Effect"
+
+/**
+ * The images of the built-in guest, built or fetched if they are not in the cache yet: that can take a minute.
+ *
+ * @category constructors
+ */
+export const images = Effect.fn("BuiltinGuest.images")(function* ({ kernels }: Capabilities) {
+  if (!kernels.includes("bzImage")) return yield* noKernelFor(kernels)
+  const { kernel, initrd } = yield* Images.debian.pipe(Effect.mapError(unavailable), Effect.provide(BunContext.layer))
+  // The distribution's kernel has virtio-console as a module only: too late for its own messages.
+  return { kernel, initrd, console: "serial" } satisfies GuestImages
+})
+
+const unavailable = (error: GuestError.GuestError): VmBootError =>
+  new VmBootError({
+    reason: "GuestUnavailable",
+    detail: `The built-in guest could not be prepared: ${error.message}`,
+    hint: `${error.hint}, or name a kernel of your own: boot: { kernel, initrd }.`,
+    subject: error.subject,
+    cause: error
+  })
+
+const noKernelFor = (kernels: Capabilities["kernels"]): VmBootError =>
+  new VmBootError({
+    reason: "Unsupported",
+    detail: `The built-in guest has no kernel of the kinds that this backend boots: ${kernels.join(", ")}.`,
+    hint: "Name a kernel of your own: boot: { kernel, initrd }."
+  })

@@ -1,0 +1,23 @@
+/** Where the guest comes from when a configuration names no kernel. */
+import type { Capabilities, GuestImages, VmBootError } from "@capsa/core"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+
+/**
+ * The built-in guest; provide another to put your own in its place. The default is prepared on first use and kept in the
+ * cache folder, and its code is loaded only then.
+ *
+ * @category references
+ */
+export class GuestImage extends Context.Reference<GuestImage>()("capsa/GuestImage", {
+  defaultValue: (): {
+    /** Images that a backend of these capabilities can boot. */
+    readonly images: (capabilities: Capabilities) => Effect.Effect<GuestImages, VmBootError>
+  } => ({
+    images: (capabilities) =>
+      Effect.flatMap(
+        Effect.promise(() => import("./BuiltinGuest.ts")),
+        (builtin) => builtin.images(capabilities)
+      )
+  })
+}) {}

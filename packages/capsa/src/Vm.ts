@@ -1,0 +1,141 @@
+/** Virtual machines: launching one, talking to it, ending it. */
+import {
+  Backend,
+  type BackendName,
+  type BootStage,
+  type Capabilities,
+  type MachineError,
+  type MachineStats,
+  type PassedOver,
+  type VmConfig,
+  type VmError,
+  type VmExit,
+  type VmStatus
+} from "@capsa/core"
+import * as BootPlan from "@capsa/core/BootPlan"
+import { validate } from "@capsa/core/ConfigValidation"
+import { decode } from "@capsa/core/VmConfig"
+import * as Path from "@effect/platform/Path"
+import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { Console } from "./Console.ts"
+import { GuestImage } from "./GuestImage.ts"
+import { stopwatch } from "./internal/journal.ts"
+import * as Life from "./internal/life.ts"
+
+/** @category models */
+export interface StopOptions {
+  /** How long the guest may take to switch itself off; 10 seconds if absent. */
+  readonly grace?: Duration.DurationInput | undefined
+}
+
+/** What runs a machine. @category models */
+export interface VmBackend {
+  readonly name: BackendName
+  readonly description: string
+  readonly capabilities: Capabilities
+  readonly passedOver: ReadonlyArray<PassedOver>
+}
+
+/**
+ * A machine that came up. It belongs to the scope that launched it and is killed when that closes; it may end earlier, of
+ * itself or by `stop` and `kill`, and then all of this still answers.
+ *
+ * @category models
+ */
+export interface Vm {
+  /** UUID. */
+  readonly id: string
+  readonly name: string
+  /** As it was given to {@link launch}. */
+  readonly config: VmConfig
+  readonly backend: VmBackend
+  /** What it is doing now. */
+  readonly status: Effect.Effect<VmStatus>
+  /** What it is doing now and from now on; ends after `Ended`. */
+  readonly statusChanges: Stream.Stream<VmStatus>
+  /** The stages reached so far, in order, with their times since the launch was asked for. */
+  readonly stages: Effect.Effect<ReadonlyArray<BootStage>>
+  /** The stages reached so far and from now on, each once, as they become known; ends with the machine. */
+  readonly stageChanges: Stream.Stream<BootStage>
+  readonly console: Console
+  /**
+   * Presses the power button and waits; kills the machine when the grace period is over or the button is out of order.
+   * Tells how it ended.
+   */
+  readonly stop: (options?: StopOptions) => Effect.Effect<VmExit>
+  /** Ends it at once, whatever it is doing. Tells how it ended. */
+  readonly kill: Effect.Effect<VmExit>
+  /** Waits for its end. The same answer for every caller, however late. */
+  readonly wait: Effect.Effect<VmExit>
+  /** Stops its processors. Does nothing to one that is paused. */
+  readonly pause: Effect.Effect<void, MachineError>
+  /** Lets them go on. Does nothing to one that runs. */
+  readonly resume: Effect.Effect<void, MachineError>
+  readonly stats: Effect.Effect<MachineStats, MachineError>
+}
+
+/**
+ * Launches a machine: decodes and validates its description, makes a plan of it, and lets the backend carry that out.
+ * Succeeds when the first processor runs. A failed or interrupted launch leaves nothing behind.
+ *
+ * @category constructors
+ */
+export const launch: (config: VmConfig) => Effect.Effect<Vm, VmError, Backend | Scope.Scope> = Effect.fn("Vm.launch")(
+  function* (input: VmConfig) {
+    const millisSinceLaunch = yield* stopwatch
+    const { boot, ...backend } = yield* Backend
+    const id = yield* Effect.sync(() => crypto.randomUUID())
+    const name = input.name ?? BootPlan.defaultName(id)
+    const annotations = { "vm.id": id, "vm.name": name, "vm.backend": backend.name }
+    const life = Effect.gen(function* () {
+      const config = yield* decode(input)
+      const plan = yield* makePlan(config, id, backend.capabilities)
+      return { config, ...(yield* Life.make(boot(plan), config, millisSinceLaunch)) }
+    })
+    yield* Effect.annotateCurrentSpan(annotations)
+    const vm = yield* inScopeOfItsOwn(life).pipe(
+      Effect.tapError((error) => Effect.logDebug("launch failed", error)),
+      Effect.annotateLogs(annotations)
+    )
+    const { stop, kill, pause, resume } = vm
+    const annotated = Effect.annotateLogs(annotations)
+    return {
+      ...vm,
+      id,
+      name,
+      backend,
+      stop: (options) => annotated(stop(options)),
+      kill: annotated(kill),
+      pause: annotated(pause),
+      resume: annotated(resume)
+    } satisfies Vm
+  }
+)
+
+/** Everything but the images is looked at before those are fetched or built. */
+const makePlan = Effect.fnUntraced(
+  function* (config: VmConfig, id: string, capabilities: Capabilities) {
+    yield* validate(config, { capabilities })
+    const images = config.boot === undefined ? yield* (yield* GuestImage).images(capabilities) : undefined
+    return yield* BootPlan.make(config, { id, capabilities, images })
+  },
+  Effect.provide(Layer.merge(BunFileSystem.layer, Path.layer))
+)
+
+/** Runs it in a scope that closes at once if it fails or is interrupted, and otherwise with the scope around it. */
+const inScopeOfItsOwn = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
+      return yield* restore(Scope.extend(effect, scope)).pipe(
+        Effect.onExit((exit) => (Exit.isFailure(exit) ? Scope.close(scope, exit) : Effect.void))
+      )
+    })
+  )

@@ -1,0 +1,74 @@
+import type { Machine } from "@capsa/core"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
+import * as BootSigns from "./bootSigns.ts"
+import type { ConsoleSink } from "./console.ts"
+import { refine } from "./exitRefinement.ts"
+import type { Journal } from "./journal.ts"
+
+/** How long a kernel that has panicked may be silent before it counts as standing still. */
+const silenceMax = "2 seconds"
+/** How long the last output may take after the end. */
+const lastOutputTime = "1 second"
+
+/**
+ * Takes everything that the machine says until it ends, in fibers of the scope around it. Gives the machine's exit, with what
+ * its console told of it; by then all output has arrived.
+ */
+export const pump = Effect.fnUntraced(function* (
+  machine: Machine,
+  sink: ConsoleSink,
+  journal: Journal,
+  bootAt: number
+) {
+  const scanner = BootSigns.make()
+  const panicOver = yield* Deferred.make<void>()
+  let stoodStill = false
+
+  const receive = (bytes: Uint8Array) => {
+    const first = sink.position() === 0
+    const before = { ...scanner.signs }
+    sink.append(bytes)
+    scanner.feed(bytes)
+    const { init, panicOver: over } = scanner.signs
+    return Effect.all([
+      first ? journal.reachNow("kernel") : Effect.void,
+      init && !before.init ? journal.reachNow("init") : Effect.void,
+      over ? Deferred.succeed(panicOver, undefined) : Effect.void
+    ])
+  }
+
+  const bytes = yield* Effect.forkScoped(
+    Stream.runForEach(machine.console, (bytes) => Effect.suspend(() => receive(bytes)))
+  )
+  const stages = yield* Effect.forkScoped(
+    Stream.runForEach(machine.stages, ({ name, atMs }) => journal.reach({ name, atMs: bootAt + atMs }))
+  )
+  yield* Deferred.await(panicOver).pipe(
+    Effect.zipRight(silence(sink)),
+    Effect.zipRight(
+      Effect.sync(() => {
+        stoodStill = true
+      })
+    ),
+    Effect.zipRight(Effect.logWarning("the guest's kernel panicked and stands still: killing the machine")),
+    Effect.zipRight(machine.kill),
+    Effect.forkScoped
+  )
+
+  return Effect.gen(function* () {
+    const exit = yield* machine.exit
+    yield* Effect.timeoutOption(Effect.zip(Fiber.await(bytes), Fiber.await(stages)), lastOutputTime)
+    scanner.finish()
+    sink.end()
+    return refine(exit, scanner.signs, stoodStill)
+  })
+})
+
+const silence = (sink: ConsoleSink): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const position = sink.position()
+    return Effect.flatMap(Effect.sleep(silenceMax), () => (sink.position() === position ? Effect.void : silence(sink)))
+  })

@@ -1,0 +1,62 @@
+import { Backend, BackendError, type BackendName, type PassedOver, type ProbeReport } from "@capsa/core"
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+/** A backend that may be chosen, as data. @category models */
+export interface Candidate {
+  readonly name: BackendName
+  /** Looks at the host; never fails. */
+  readonly probe: Effect.Effect<ProbeReport>
+  /** Fails where the backend cannot serve. */
+  readonly layer: Layer.Layer<Backend, BackendError>
+}
+
+/** The first candidate whose layer can be built, or the one that `CAPSA_BACKEND` names. */
+export const select = (candidates: ReadonlyArray<Candidate>): Layer.Layer<Backend, BackendError> =>
+  Config.string("CAPSA_BACKEND").pipe(
+    Config.withDefault("auto"),
+    Effect.orDie,
+    Effect.map((wanted) => (wanted === "auto" ? firstOf(candidates, []) : named(wanted, candidates))),
+    Layer.unwrapEffect
+  )
+
+const named = (wanted: string, candidates: ReadonlyArray<Candidate>): Layer.Layer<Backend, BackendError> =>
+  candidates.find(({ name }) => name === wanted)?.layer ??
+  Layer.fail(
+    new BackendError({
+      reason: "NoneAvailable",
+      detail: `There is no backend "${wanted}".`,
+      hint: `Set CAPSA_BACKEND to ${["auto", ...candidates.map(({ name }) => name)].join(", ")}, or unset it.`,
+      subject: "CAPSA_BACKEND"
+    })
+  )
+
+const firstOf = (
+  [candidate, ...others]: ReadonlyArray<Candidate>,
+  passedOver: ReadonlyArray<PassedOver>
+): Layer.Layer<Backend, BackendError> => {
+  if (candidate === undefined) return Layer.fail(noneOf(passedOver))
+  return candidate.layer.pipe(
+    Layer.map((context) => Context.add(context, Backend, { ...Context.get(context, Backend), passedOver })),
+    Layer.tap((context) => logChoice(Context.get(context, Backend))),
+    Layer.catchAll((error) => firstOf(others, [...passedOver, { backend: candidate.name, error }]))
+  )
+}
+
+/** A second choice is news: it may be much slower. */
+const logChoice = ({ description, passedOver }: Context.Tag.Service<Backend>) =>
+  passedOver.length === 0
+    ? Effect.logDebug(`backend: ${description}`)
+    : Effect.logInfo(`backend: ${description}; passed over: ${passedOver.map(because).join("; ")}`)
+
+const because = ({ backend, error }: PassedOver): string => `${backend}: ${error.message}`
+
+const noneOf = (passedOver: ReadonlyArray<PassedOver>): BackendError =>
+  new BackendError({
+    reason: "NoneAvailable",
+    detail: `No backend can run machines here: ${passedOver.map(because).join("; ")}`,
+    hint: passedOver.map(({ backend, error }) => `${backend}: ${error.hint}`).join(" "),
+    cause: passedOver[0]?.error
+  })

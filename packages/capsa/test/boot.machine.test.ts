@@ -1,0 +1,250 @@
+/**
+ * Real boots, the same for every backend: CAPSA_TEST_BACKEND chooses it (kvm or qemu, the default). Needs the images of
+ * @capsa/guest, which are taken from the cache or built, and for kvm a host where KVM runs guests on hardware.
+ */
+import { describe, expect } from "bun:test"
+import { freemem, tmpdir } from "node:os"
+import { join } from "node:path"
+import { Backend, type VmConfig } from "@capsa/core"
+import { GuestImages } from "@capsa/guest"
+import { Kvm } from "@capsa/kvm"
+import { Qemu } from "@capsa/qemu"
+import { live } from "@capsa/testing"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as BunContext from "@effect/platform-bun/BunContext"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { Vm as Machine } from "../src/Vm.ts"
+import * as Vm from "../src/Vm.ts"
+
+const backendName = Bun.env["CAPSA_TEST_BACKEND"] ?? "qemu"
+if (backendName !== "kvm" && backendName !== "qemu") {
+  throw new Error(`CAPSA_TEST_BACKEND is "${backendName}": set it to kvm or qemu`)
+}
+const backend = backendName === "kvm" ? Kvm.layer : Qemu.layer()
+
+// What is refused here by the host fails the whole file, with the backend's own words; it is no reason to skip.
+const { capabilities } = await Effect.runPromise(Effect.provide(Backend, backend))
+const { debian, tiny } = await Effect.runPromise(
+  Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny }).pipe(Effect.provide(BunContext.layer))
+)
+
+/** Emulators are slow, and emulators in emulators are slower still. */
+const bootTime = "3 minutes"
+const answerTime = "1 minute"
+const testMs = 300_000
+
+const initrd = tiny.initrd
+const bootsVmlinux = capabilities.kernels.includes("vmlinux")
+const quick = {
+  kernel: bootsVmlinux ? tiny.vmlinux : tiny.bzImage,
+  initrd,
+  console: capabilities.consoles.includes("virtio") ? "virtio" : "serial"
+} as const
+
+const launch = (config: VmConfig = {}) => Vm.launch({ boot: quick, ...config })
+
+const booted = Effect.fnUntraced(function* (config: VmConfig = {}) {
+  const vm = yield* launch(config)
+  yield* vm.console.expect("capsa: init", { timeout: bootTime })
+  yield* vm.console.expect("capsa# ", { timeout: answerTime })
+  return vm
+})
+
+/** Types a command whose answer differs from its own echo. */
+const ask = (vm: Machine, command: string, answer: RegExp) =>
+  vm.console.writeLine(command).pipe(
+    Effect.zipRight(vm.console.expect(answer, { timeout: answerTime })),
+    Effect.map(({ match }) => match[1])
+  )
+
+const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>, skip = false) =>
+  live.skipIf(skip)(name, () => Effect.provide(body(), backend), testMs)
+
+describe(`boots on ${backendName}`, () => {
+  const boots: ReadonlyArray<[string, NonNullable<VmConfig["boot"]>, { readonly kernelRelease: string }]> = [
+    ["the distribution's bzImage", { kernel: debian.kernel, initrd: debian.initrd }, debian],
+    ["the tiny vmlinux", { kernel: tiny.vmlinux, initrd }, tiny],
+    ["the tiny vmlinux on a virtio console", { kernel: tiny.vmlinux, initrd, console: "virtio" }, tiny],
+    ["the tiny bzImage", { kernel: tiny.bzImage, initrd }, tiny],
+    [
+      "the tiny bzImage told of its devices on the command line",
+      { ...quick, kernel: tiny.bzImage, discovery: "cmdline" },
+      tiny
+    ]
+  ]
+  for (const [name, boot, { kernelRelease }] of boots) {
+    const kind = boot.kernel === tiny.vmlinux ? "vmlinux" : "bzImage"
+    const lacks = [
+      capabilities.kernels.includes(kind) ? "" : `${kind} kernels`,
+      capabilities.consoles.includes(boot.console ?? "serial") ? "" : `${boot.console} consoles`,
+      capabilities.discovery.includes(boot.discovery ?? "firmware") ? "" : `discovery by ${boot.discovery}`
+    ].filter((lack) => lack !== "")
+    const cause = lacks.length === 0 ? "" : ` — skipped: ${backendName} has no ${lacks.join(", no ")}`
+    test(
+      `${name}${cause}`,
+      () =>
+        Effect.gen(function* () {
+          const vm = yield* booted({ boot })
+          expect(yield* ask(vm, "echo release=$(uname -r)", /release=([\w.+~-]+)\r?\n/)).toBe(kernelRelease)
+          expect(yield* vm.status).toEqual({ _tag: "Running" })
+          const stages = yield* vm.stages
+          expect(stages.map(({ name }) => name)).toEqual(["created", "loaded", "started", "kernel", "init"])
+          const times = stages.map(({ atMs }) => atMs)
+          expect(times).toEqual(times.toSorted((a, b) => a - b))
+          expect(times[0]).toBeGreaterThanOrEqual(0)
+        }),
+      lacks.length > 0
+    )
+  }
+
+  test("the built-in guest without any configuration", () =>
+    Effect.gen(function* () {
+      const vm = yield* Vm.launch({})
+      yield* vm.console.expect("capsa# ", { timeout: bootTime })
+    }))
+
+  test("4 processors", () =>
+    Effect.gen(function* () {
+      const vm = yield* booted({ cpus: 4 })
+      expect(yield* ask(vm, "echo cpus=$(nproc)", /cpus=(\d+)\r?\n/)).toBe("4")
+    }))
+
+  const gib = 1024 * 1024 * 1024
+  const scarce = freemem() < 6 * gib
+  test(
+    `5 GiB of memory${scarce ? " — skipped: this host has less than 6 GiB free" : ""}`,
+    () =>
+      Effect.gen(function* () {
+        const vm = yield* booted({ memory: "5GiB" })
+        const kib = Number(yield* ask(vm, "grep MemTotal /proc/meminfo", /MemTotal: +(\d+) kB/))
+        // The kernel keeps some for itself, and counts none that it cannot reach.
+        expect(kib * 1024).toBeGreaterThan(4.75 * gib)
+        expect(kib * 1024).toBeLessThanOrEqual(5 * gib)
+      }),
+    scarce
+  )
+
+  test("a parameter of the user reaches the kernel", () =>
+    Effect.gen(function* () {
+      const vm = yield* booted({ boot: { ...quick, cmdline: 'panic=7 capsa.test="a b"' } })
+      const cmdline = yield* ask(vm, "sed 's/^/line: /' /proc/cmdline", /line: ([^\r\n]*)\r?\n/)
+      expect(cmdline).toContain('capsa.test="a b"')
+      expect(cmdline).toContain("panic=7")
+      expect(cmdline).not.toContain("panic=-1")
+    }))
+})
+
+describe(`ends on ${backendName}`, () => {
+  for (const [command, exit] of [
+    ["poweroff -f", { _tag: "PowerOff" }],
+    ["reboot -f", { _tag: "Reboot" }],
+    ["echo c > /proc/sysrq-trigger", { _tag: "Panic", message: "sysrq triggered crash" }]
+  ] as const) {
+    test(`${command}: ${exit._tag}, for every waiter`, () =>
+      Effect.gen(function* () {
+        const vm = yield* booted()
+        yield* vm.console.writeLine(command)
+        const [one, two] = yield* Effect.all([vm.wait, vm.wait], { concurrency: "unbounded" }).pipe(
+          Effect.timeout(answerTime)
+        )
+        expect(one).toEqual(exit)
+        expect(two).toBe(one)
+        expect(yield* vm.status).toEqual({ _tag: "Ended", exit })
+      }))
+  }
+
+  test("a panic after which the kernel stands still: Panic", () =>
+    Effect.gen(function* () {
+      const vm = yield* booted({ boot: { ...quick, cmdline: "panic=0" } })
+      yield* vm.console.writeLine("echo c > /proc/sysrq-trigger")
+      expect(yield* Effect.timeout(vm.wait, answerTime)).toEqual({ _tag: "Panic", message: "sysrq triggered crash" })
+    }))
+
+  test("kill: Killed, whatever the guest does", () =>
+    Effect.gen(function* () {
+      const vm = yield* booted()
+      yield* vm.console.writeLine("while :; do :; done")
+      expect(yield* vm.kill).toEqual({ _tag: "Killed" })
+      expect(yield* vm.wait).toEqual({ _tag: "Killed" })
+    }))
+
+  test("kill right after the launch: Killed", () =>
+    Effect.gen(function* () {
+      expect(yield* (yield* launch()).kill).toEqual({ _tag: "Killed" })
+    }))
+
+  test(
+    `stop: the guest obeys the power button${capabilities.powerButton ? "" : ` — skipped: ${backendName} has none`}`,
+    () =>
+      Effect.gen(function* () {
+        const vm = yield* booted()
+        expect(yield* vm.stop({ grace: answerTime })).toEqual({ _tag: "PowerOff" })
+      }),
+    !capabilities.powerButton
+  )
+
+  test("a closed scope: Killed", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const vm = yield* Scope.extend(booted(), scope)
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* vm.wait).toEqual({ _tag: "Killed" })
+    }))
+})
+
+describe(`runs on ${backendName}`, () => {
+  test("a flood that nobody reads does not stop the guest", () =>
+    Effect.gen(function* () {
+      const vm = yield* booted({ console: { historyBytes: 65_536 } })
+      yield* vm.console.writeLine("dd if=/dev/zero bs=64k count=16 2>/dev/null | tr '\\0' '-'; echo flood $((40+2))")
+      yield* vm.console.expect("flood 42", { timeout: bootTime })
+      expect((yield* vm.console.history).length).toBe(65_536)
+    }))
+
+  test(
+    `pause and resume${capabilities.pause ? "" : ` — skipped: ${backendName} cannot pause`}`,
+    () =>
+      Effect.gen(function* () {
+        const vm = yield* booted()
+        yield* vm.pause
+        expect(yield* vm.status).toEqual({ _tag: "Paused" })
+        yield* vm.console.writeLine("echo resumed=$((40+2))")
+        yield* vm.resume
+        yield* vm.console.expect("resumed=42", { timeout: answerTime })
+        expect(yield* vm.status).toEqual({ _tag: "Running" })
+      }),
+    !capabilities.pause
+  )
+})
+
+describe(`refuses on ${backendName}`, () => {
+  const scratch = Effect.flatMap(FileSystem.FileSystem, (fs) =>
+    fs.makeTempDirectoryScoped({ directory: tmpdir() })
+  ).pipe(Effect.provide(BunContext.layer))
+
+  test("a kernel that is not there", () =>
+    Effect.gen(function* () {
+      const kernel = join(yield* scratch, "none")
+      const error = yield* Effect.flip(launch({ boot: { kernel } }))
+      expect(error).toMatchObject({ _tag: "VmConfigError", reason: "Invalid", problems: [{ path: "boot.kernel" }] })
+      expect(error.message).toContain(kernel)
+    }))
+
+  for (const [what, content] of [
+    ["garbage", () => Promise.resolve(new Uint8Array(65_536).fill(0x5a))],
+    ["a kernel that was cut off", () => Bun.file(debian.kernel).slice(0, 600).bytes()]
+  ] as const) {
+    test(`${what} as a kernel`, () =>
+      Effect.gen(function* () {
+        const kernel = join(yield* scratch, "kernel")
+        const bytes = yield* Effect.promise(content)
+        yield* Effect.promise(() => Bun.write(kernel, bytes))
+        const error = yield* Effect.flip(launch({ boot: { kernel } }))
+        expect(error).toMatchObject({ _tag: "VmBootError", reason: "KernelInvalid" })
+        expect(error.message).toContain(kernel)
+        expect(error.hint).not.toBe("")
+      }))
+  }
+})

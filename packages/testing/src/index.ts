@@ -1,0 +1,2 @@
+export { effect, layer, live, type Tester } from "./BunTest.ts"
+export * as Simulated from "./Simulated.ts"
