@@ -18,13 +18,13 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-#define MEMORY_HUGE_PAGE ((uint64_t)2 << 20)
-#define MEMORY_BACK_MAX  ((uint64_t)64 << 20)
-
 /* Host pages are at most 64 KiB, so a multiple of this can be mapped. */
 #define MEMORY_UNIT (1ull << 20)
 
 #define MEMORY_HUGE_PAGE (2ull << 20)
+
+/* Of one request: a file could claim to need all memory. */
+#define MEMORY_BACK_MAX (64ull << 20)
 
 /*
  * Smaller machines hold no kernel: Linux for x86_64 is linked to run from
