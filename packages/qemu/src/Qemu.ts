@@ -49,12 +49,16 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
     Effect.gen(function* () {
       const host = { accelerator: acceleratorOf(options), platform: process.platform }
       const program = yield* Program.find(options.program ?? defaultProgram)
-      const [version] = yield* Effect.all([Program.version(program), Program.tryOut(program, host)], {
-        concurrency: "unbounded"
-      })
+      const [version, trial] = yield* Effect.all(
+        [Effect.either(Program.version(program)), Effect.either(Program.tryOut(program, host))],
+        { concurrency: "unbounded" }
+      )
+      // That it is too old says more than what it does not understand.
+      const found = yield* version
+      yield* trial
       return {
         name: "qemu",
-        description: `QEMU ${Program.showVersion(version)} (${host.accelerator.toUpperCase()})`,
+        description: `QEMU ${Program.showVersion(found)} (${host.accelerator.toUpperCase()})`,
         capabilities,
         passedOver: [],
         boot: (plan) => Effect.provide(boot(plan, program, host), BunFileSystem.layer)

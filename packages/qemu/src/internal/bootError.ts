@@ -69,8 +69,8 @@ export const fromStderr = (
   plan: BootPlan,
   stage: BootStageName | undefined
 ): BackendError | VmBootError => {
-  const kvm = kvmError(stderr)
-  if (kvm !== undefined) return kvm
+  const backend = backendError(stderr)
+  if (backend !== undefined) return backend
   const cause = causes.find(({ says }) => says.test(stderr))
   if (cause === undefined) return hostFailure(stderr === "" ? "QEMU ended without a word." : stderr, stage)
   const { detail, hint, reason, subject } = cause
@@ -97,9 +97,16 @@ export const hostFailure = (what: string, stage: BootStageName | undefined): VmB
     hint: "Run `capsa doctor`; it says whether QEMU works on this host."
   })
 
-/** What is wrong with KVM, if QEMU complained of it. */
-export const kvmError = (stderr: string): BackendError | undefined => {
-  if (!/kvm/i.test(stderr)) return undefined
+const complaintOfKvm = /KVM kernel module|failed to initialize kvm|ioctl\(KVM_|invalid accelerator kvm/i
+
+/** What is wrong with the host, if it is for that that nothing can run. */
+export const backendError = (stderr: string): BackendError | undefined => {
+  const missing = /^setpriv: failed to execute (.*): No such file or directory$/m.exec(stderr)?.[1]
+  return missing === undefined ? kvmError(stderr) : programMissing(missing)
+}
+
+const kvmError = (stderr: string): BackendError | undefined => {
+  if (!complaintOfKvm.test(stderr)) return undefined
   const common = { backend: "qemu", subject: "/dev/kvm", operation: "qemu-system-x86_64 -accel kvm" } as const
   if (/Permission denied/.test(stderr)) {
     return new BackendError({
@@ -119,7 +126,6 @@ export const kvmError = (stderr: string): BackendError | undefined => {
       hint: 'Load the kernel module (`sudo modprobe kvm_intel` or `kvm_amd`), or use accel: "tcg".'
     })
   }
-  if (!/(initialize|invalid accelerator|not supported|ioctl\(KVM|KVM kernel module)/i.test(stderr)) return undefined
   return new BackendError({
     ...common,
     reason: "HypervisorUnusable",

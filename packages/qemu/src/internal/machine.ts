@@ -22,6 +22,7 @@ import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
 import { fromStderr, hostFailure, spawnFailed } from "./bootError.ts"
 import type { Connection } from "./connection.ts"
 import { exitOf, type Facts } from "./exit.ts"
+import * as KernelImage from "./kernelImage.ts"
 import * as Qmp from "./qmp.ts"
 import type { QmpError } from "./qmpError.ts"
 import type { Event } from "./qmpMessage.ts"
@@ -40,6 +41,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   host: Host
 ): Effect.fn.Return<Machine, BackendError | VmBootError, Scope.Scope | FileSystem.FileSystem> {
   const startedAt = yield* Clock.currentTimeNanos
+  yield* KernelImage.check(plan)
   const stages = yield* Ref.make<ReadonlyArray<BootStage>>([])
   const reached = (name: BootStageName) =>
     Effect.flatMap(Clock.currentTimeNanos, (now) =>
@@ -119,7 +121,7 @@ const supervise = Effect.fnUntraced(function* (process: Supervised) {
   const killed = kill({ killed: true })
   // Runs before the fibers above are interrupted, so that whoever waits for the exit gets it.
   yield* Effect.addFinalizer(() =>
-    Effect.zipRight(killed, Effect.timeoutOption(Deferred.await(exit), teardownTimeout)).pipe(Effect.interruptible)
+    Effect.zipRight(killed, Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), teardownTimeout))
   )
   return { qmp, exit, killed }
 })

@@ -3,7 +3,7 @@ import { BackendError } from "@capsa/core"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type Host, trial } from "./arguments.ts"
-import { kvmError, programMissing, spawnFailed } from "./bootError.ts"
+import { backendError, programMissing, spawnFailed } from "./bootError.ts"
 import * as Qmp from "./qmp.ts"
 import type { Greeting } from "./qmpMessage.ts"
 import { type Supervised, spawn } from "./supervised.ts"
@@ -68,7 +68,7 @@ const lastWords = (process: Supervised) =>
   Effect.zipRight(Effect.timeoutOption(process.exit, "1 second"), process.stderr)
 
 const refused = (program: string) => (stderr: string) =>
-  kvmError(stderr) ?? unusable(program, stderr || "it said nothing")
+  backendError(stderr) ?? unusable(program, stderr || "it said nothing")
 
 const unusable = (program: string, what: string): BackendError =>
   new BackendError({

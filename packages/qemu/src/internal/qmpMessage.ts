@@ -37,6 +37,8 @@ export const lineBytesMax = 1024 * 1024
 
 const decodeMessage = Schema.decodeEither(Schema.parseJson(Message))
 const newline = 0x0a
+const carriageReturn = 0x0d
+const space = 0x20
 
 /** Reads one line, without its newline. */
 export const decodeLine = (line: Uint8Array): Either.Either<Message, QmpError> =>
@@ -52,7 +54,7 @@ export const lines = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stre
 /** The messages in a stream of bytes; fails at the first thing that is none. */
 export const messages = <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Message, E | QmpError, R> =>
   lines(bytes).pipe(
-    Stream.filter((line) => line.some((byte) => byte > 0x20)),
+    Stream.filter((line) => !line.every((byte) => byte === space || byte === carriageReturn)),
     Stream.mapEffect(decodeLine)
   )
 

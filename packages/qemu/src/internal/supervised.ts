@@ -49,10 +49,9 @@ export const spawn = Effect.fnUntraced(
   function* (argv: ReadonlyArray<string>, connections: number) {
     const exited = yield* Deferred.make<ProcessExit>()
     const child = yield* Effect.acquireRelease(start(argv, connections, exited), (child) =>
-      Effect.sync(() => child.kill("SIGKILL")).pipe(
-        Effect.zipRight(Deferred.await(exited)),
-        Effect.timeoutOption(deathTimeout),
-        Effect.interruptible
+      Effect.zipRight(
+        Effect.sync(() => child.kill("SIGKILL")),
+        Effect.timeoutOption(Effect.interruptible(Deferred.await(exited)), deathTimeout)
       )
     )
     const ends = child.stdio.filter((fd) => typeof fd === "number")
