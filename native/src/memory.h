@@ -55,6 +55,16 @@ int memory_read(const struct memory *memory, uint64_t address, void *out,
 int memory_write(const struct memory *memory, uint64_t address,
 		 const void *data, size_t length);
 
+/*
+ * Backs [address, address + length), which will all be used, with huge pages:
+ * one fault instead of hundreds. A hint: it reaches out to the next 2 MiB at
+ * both ends, stops after 64 MiB, and does nothing at the end of a range that
+ * is no multiple of 2 MiB or on hosts before Linux 6.1. Not while the guest
+ * runs.
+ */
+void memory_back(const struct memory *memory, uint64_t address,
+		 uint64_t length);
+
 /* Bytes of it that the host has backed with pages. */
 uint64_t memory_resident(const struct memory *memory);
 

@@ -29,33 +29,76 @@
 	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
 
 enum {
-	FAKE_RANGE = 1 << 20,      /* bytes of each of two ranges */
-	FAKE_HIGH = 4 << 20,       /* where the second begins */
+	FAKE_RANGE = 1 << 20, /* bytes of each of two ranges */
+	FAKE_HIGH = 4 << 20,  /* where the second begins */
+	FAKE_GUARD = 64 << 10,
 	FAKE_RING_BYTES = 1 << 14, /* room for a queue of 256 */
 	FAKE_WAIT_MS = 20000,      /* after which a test has failed */
 };
 
-/* What the host gives to the guest: [0, 1 MiB) and [4 MiB, 5 MiB). */
+/*
+ * What the host gives to the guest: [0, 1 MiB) and [4 MiB, 5 MiB). On the
+ * host both lie between pages that nobody may touch.
+ */
 static inline void fake_memory_create(struct memory *memory)
 {
-	*memory = (struct memory) { .fd = -1, .size = 2 * FAKE_RANGE };
-	memory->mapping = mmap(NULL, 2 * FAKE_RANGE, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory->mapping == MAP_FAILED)
+	const size_t size = 2 * FAKE_RANGE + 3 * FAKE_GUARD;
+	uint8_t *host = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
+			     -1, 0);
+
+	if (host == MAP_FAILED)
 		exit(2);
-	memory->range_count = 2;
+	*memory = (struct memory) {
+		.fd = -1, .range_count = 2, .mapping = host, .size = size
+	};
 	memory->ranges[0] = (struct memory_range) { .address = 0,
 						    .size = FAKE_RANGE,
-						    .host = memory->mapping };
-	memory->ranges[1] = (struct memory_range) { .address = FAKE_HIGH,
-						    .size = FAKE_RANGE,
-						    .host = memory->mapping +
-							    FAKE_RANGE };
+						    .host = host + FAKE_GUARD };
+	memory->ranges[1] = (struct memory_range) {
+		.address = FAKE_HIGH,
+		.size = FAKE_RANGE,
+		.host = host + FAKE_RANGE + 2 * FAKE_GUARD,
+	};
+	for (uint32_t i = 0; i < 2; i++)
+		if (mprotect(memory->ranges[i].host, FAKE_RANGE,
+			     PROT_READ | PROT_WRITE) < 0)
+			exit(2);
 }
 
 static inline void fake_memory_destroy(struct memory *memory)
 {
-	munmap(memory->mapping, 2 * FAKE_RANGE);
+	munmap(memory->mapping, memory->size);
+}
+
+/* Whether all buffers of a chain lie in memory and its sums are right. */
+static inline bool fake_chain_is_sound(const struct memory *memory,
+				       const struct virtqueue_chain *chain,
+				       uint32_t queue_size)
+{
+	uint32_t count = (uint32_t)chain->readable + chain->writable;
+	uint64_t bytes[2] = { 0 };
+
+	if (count > queue_size || chain->head >= queue_size)
+		return false;
+	for (uint32_t i = 0; i < count; i++) {
+		const uint8_t *base = chain->buffers[i].iov_base;
+		size_t length = chain->buffers[i].iov_len;
+		bool inside = false;
+
+		for (uint32_t r = 0; r < memory->range_count; r++) {
+			const struct memory_range *range = &memory->ranges[r];
+
+			inside |= base >= range->host &&
+				  base < range->host + range->size &&
+				  length <= (size_t)(range->host + range->size -
+						     base);
+		}
+		if (!inside || length == 0)
+			return false;
+		bytes[i >= chain->readable] += length;
+	}
+	return bytes[0] == chain->readable_bytes &&
+	       bytes[1] == chain->writable_bytes;
 }
 
 /* A queue as its driver sees it. */
@@ -125,12 +168,44 @@ static inline bool fake_collect(struct fake_queue *queue,
 	struct vring_used_elem *shared =
 		&queue->used->ring[queue->collected % queue->layout.size];
 
+	*element = (struct vring_used_elem) { 0 };
 	if (index == queue->collected)
 		return false;
 	element->id = __atomic_load_n(&shared->id, __ATOMIC_RELAXED);
 	element->len = __atomic_load_n(&shared->len, __ATOMIC_RELAXED);
 	queue->collected++;
 	return true;
+}
+
+/* Asks for an interrupt as soon as the used index passes index. */
+static inline void fake_want_interrupt(struct fake_queue *queue, uint16_t index)
+{
+	__atomic_store_n(&queue->available->ring[queue->layout.size], index,
+			 __ATOMIC_SEQ_CST);
+}
+
+/* Where the device says from which index on it wants to be notified. */
+static inline uint16_t fake_avail_event(const struct fake_queue *queue)
+{
+	const uint16_t *event = (const void *)&queue->used->ring[0];
+
+	return __atomic_load_n(event + 4 * queue->layout.size,
+			       __ATOMIC_SEQ_CST);
+}
+
+/*
+ * Whether the device wants to know of what was offered since the index was
+ * before (sections 2.7.10.1 and 2.7.6.1).
+ */
+static inline bool fake_must_notify(const struct fake_queue *queue,
+				    bool event_index, uint16_t before)
+{
+	if (!event_index)
+		return !(
+			__atomic_load_n(&queue->used->flags, __ATOMIC_SEQ_CST) &
+			VRING_USED_F_NO_NOTIFY);
+	return vring_need_event(fake_avail_event(queue), queue->offered,
+				before);
 }
 
 static inline void fake_write32(struct virtio_mmio *mmio, uint64_t offset,
@@ -200,19 +275,18 @@ static inline uint32_t fake_bring_up(struct virtio_mmio *mmio,
 	return fake_read32(mmio, VIRTIO_MMIO_STATUS);
 }
 
-/* Waits for an interrupt and acknowledges it: InterruptStatus, 0 if none. */
-static inline uint32_t fake_interrupt(struct virtio_mmio *mmio, int irq_fd)
+/* Waits for an interrupt and acknowledges it; false: none has come. */
+static inline bool fake_interrupt(struct virtio_mmio *mmio, int irq_fd)
 {
 	struct pollfd poll_fd = { .fd = irq_fd, .events = POLLIN };
 	eventfd_t count;
-	uint32_t status;
 
 	if (poll(&poll_fd, 1, FAKE_WAIT_MS) != 1)
-		return 0;
+		return false;
 	eventfd_read(irq_fd, &count);
-	status = fake_read32(mmio, VIRTIO_MMIO_INTERRUPT_STATUS);
-	fake_write32(mmio, VIRTIO_MMIO_INTERRUPT_ACK, status);
-	return status;
+	fake_write32(mmio, VIRTIO_MMIO_INTERRUPT_ACK,
+		     fake_read32(mmio, VIRTIO_MMIO_INTERRUPT_STATUS));
+	return true;
 }
 
 /* The next used element, waiting for interrupts as long as needed. */
@@ -220,16 +294,10 @@ static inline bool fake_await(struct virtio_mmio *mmio, int irq_fd,
 			      struct fake_queue *queue,
 			      struct vring_used_elem *element)
 {
-	struct pollfd poll_fd = { .fd = irq_fd, .events = POLLIN };
-	eventfd_t count;
-
-	while (!fake_collect(queue, element)) {
-		if (poll(&poll_fd, 1, FAKE_WAIT_MS) != 1)
+	fake_want_interrupt(queue, queue->collected);
+	while (!fake_collect(queue, element))
+		if (!fake_interrupt(mmio, irq_fd))
 			return false;
-		eventfd_read(irq_fd, &count);
-		fake_write32(mmio, VIRTIO_MMIO_INTERRUPT_ACK,
-			     fake_read32(mmio, VIRTIO_MMIO_INTERRUPT_STATUS));
-	}
 	return true;
 }
 

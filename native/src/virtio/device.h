@@ -3,9 +3,9 @@
  * What a virtio device is to the transport, and the other way round.
  *
  * A device sees its queues, guest memory and this struct; never the machine,
- * never a register. The transport owns lock and calls every operation with
- * it held: register accesses come on vCPU threads, queue work and the
- * device's own descriptors on the loop's thread.
+ * never a register. The transport owns lock and calls every operation but
+ * destroy with it held: register accesses come on vCPU threads, queue work
+ * on the loop's thread. Both must be short: a vCPU may be waiting.
  */
 #ifndef CAPSA_VIRTIO_DEVICE_H
 #define CAPSA_VIRTIO_DEVICE_H

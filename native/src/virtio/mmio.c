@@ -4,209 +4,23 @@
 #include <errno.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
-#include <linux/virtio_ring.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "virtio/mmio_state.h"
+
 #define MMIO_MAGIC   0x74726976u /* "virt" */
 #define MMIO_VERSION 2u
 #define MMIO_VENDOR  0x53504143u /* "CAPS" */
 
-#define MMIO_FEATURES                                                          \
-	(UINT64_C(1) << VIRTIO_F_VERSION_1 |                                   \
-	 UINT64_C(1) << VIRTIO_RING_F_INDIRECT_DESC |                          \
-	 UINT64_C(1) << VIRTIO_RING_F_EVENT_IDX)
-
-enum {
-	STATUS_STARTED = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER,
-	STATUS_DRIVER_BITS = STATUS_STARTED | VIRTIO_CONFIG_S_FEATURES_OK |
-			     VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_FAILED,
-};
-
-struct mmio_queue {
-	struct loop_source source; /* first: found from it */
-	struct virtio_mmio *mmio;
-	uint32_t index;
-	bool ready;
-	struct virtqueue_layout layout;
-};
-
-struct virtio_mmio {
-	struct virtio_device *device; /* its lock guards all but interrupts */
-	struct loop *loop;
-	int irq_fd;
-	uint32_t interrupts; /* InterruptStatus, atomic */
-
-	uint32_t status;
-	uint32_t features_select;
-	uint32_t driver_features_select;
-	uint64_t driver_features;
-	uint32_t queue_select;
-	struct mmio_queue queues[VIRTIO_QUEUES_MAX];
-};
-
-static uint64_t mmio_features(const struct virtio_mmio *mmio)
-{
-	return MMIO_FEATURES | mmio->device->ops->features;
-}
-
 /* The selected queue, or NULL. */
-static struct mmio_queue *mmio_queue(struct virtio_mmio *mmio)
+static struct virtio_mmio_queue *mmio_queue(struct virtio_mmio *mmio)
 {
 	return mmio->queue_select < mmio->device->ops->queue_count
 		       ? &mmio->queues[mmio->queue_select]
 		       : NULL;
-}
-
-/* The status first, then the edge: the driver's handler reads the status. */
-static void mmio_interrupt(struct virtio_mmio *mmio, uint32_t bit)
-{
-	__atomic_fetch_or(&mmio->interrupts, bit, __ATOMIC_SEQ_CST);
-	eventfd_write(mmio->irq_fd, 1);
-}
-
-void virtio_device_interrupt(struct virtio_device *device, uint32_t queue)
-{
-	if (virtqueue_needs_interrupt(&device->queues[queue]))
-		mmio_interrupt(device->transport, VIRTIO_MMIO_INT_VRING);
-}
-
-void virtio_device_kick(struct virtio_device *device, uint32_t queue)
-{
-	struct virtio_mmio *mmio = device->transport;
-
-	if (mmio)
-		eventfd_write(mmio->queues[queue].source.fd, 1);
-}
-
-void virtio_device_fail(struct virtio_device *device)
-{
-	struct virtio_mmio *mmio = device->transport;
-
-	if (mmio->status & VIRTIO_CONFIG_S_NEEDS_RESET)
-		return;
-	device->active = false;
-	mmio->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
-	mmio_interrupt(mmio, VIRTIO_MMIO_INT_CONFIG);
-}
-
-/* On the loop: a queue was notified. */
-static void mmio_queue_ready(struct loop_source *source)
-{
-	struct mmio_queue *queue = (struct mmio_queue *)source;
-	struct virtio_device *device = queue->mmio->device;
-	eventfd_t notifications;
-
-	eventfd_read(source->fd, &notifications);
-	pthread_mutex_lock(&device->lock);
-	if (device->active)
-		device->ops->notify(device, queue->index);
-	pthread_mutex_unlock(&device->lock);
-}
-
-static void mmio_reset(struct virtio_mmio *mmio)
-{
-	struct virtio_device *device = mmio->device;
-
-	device->active = false;
-	device->ops->reset(device);
-	device->features = 0;
-	for (uint32_t i = 0; i < device->ops->queue_count; i++) {
-		virtqueue_stop(&device->queues[i]);
-		mmio->queues[i].ready = false;
-		mmio->queues[i].layout = (struct virtqueue_layout) { 0 };
-	}
-	mmio->status = 0;
-	mmio->features_select = 0;
-	mmio->driver_features_select = 0;
-	mmio->driver_features = 0;
-	mmio->queue_select = 0;
-	__atomic_store_n(&mmio->interrupts, 0, __ATOMIC_SEQ_CST);
-}
-
-/* The queues as they are now are checked and kept until the next reset. */
-static bool mmio_start_queues(struct virtio_mmio *mmio)
-{
-	struct virtio_device *device = mmio->device;
-
-	for (uint32_t i = 0; i < device->ops->queue_count; i++) {
-		if (mmio->queues[i].ready &&
-		    virtqueue_start(&device->queues[i], device->memory,
-				    &mmio->queues[i].layout,
-				    device->ops->queue_size_max,
-				    device->features) < 0)
-			return false;
-	}
-	return true;
-}
-
-static void mmio_activate(struct virtio_mmio *mmio)
-{
-	struct virtio_device *device = mmio->device;
-
-	if (!mmio_start_queues(mmio)) {
-		virtio_device_fail(device);
-		return;
-	}
-	mmio->status |= VIRTIO_CONFIG_S_DRIVER_OK;
-	device->active = true;
-	device->ops->activate(device);
-	/* Buffers may have been there, and notified, before. */
-	for (uint32_t i = 0; i < device->ops->queue_count; i++)
-		virtio_device_kick(device, i);
-}
-
-static void mmio_accept_features(struct virtio_mmio *mmio)
-{
-	uint64_t features = mmio->driver_features;
-
-	if (features & ~mmio_features(mmio) ||
-	    !(features >> VIRTIO_F_VERSION_1 & 1))
-		return;
-	mmio->device->features = features;
-	mmio->status |= VIRTIO_CONFIG_S_FEATURES_OK;
-}
-
-/*
- * Bits are only ever added, in the order of section 3.1.1; a write that breaks
- * it changes nothing. The two that make the device act need their
- * predecessors from an earlier write.
- */
-static void mmio_set_status(struct virtio_mmio *mmio, uint32_t value)
-{
-	uint32_t wanted = value & ~(uint32_t)VIRTIO_CONFIG_S_NEEDS_RESET;
-	uint32_t added = wanted & ~mmio->status;
-	uint32_t before = mmio->status;
-
-	if (value == 0) {
-		mmio_reset(mmio);
-		return;
-	}
-	if (before & (VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED) ||
-	    wanted & ~(uint32_t)STATUS_DRIVER_BITS || before & ~wanted)
-		return;
-	if (added & VIRTIO_CONFIG_S_FAILED) {
-		mmio->device->active = false;
-		mmio->status |= VIRTIO_CONFIG_S_FAILED;
-		return;
-	}
-	if (added & VIRTIO_CONFIG_S_DRIVER &&
-	    !(wanted & VIRTIO_CONFIG_S_ACKNOWLEDGE))
-		return;
-	if (added & VIRTIO_CONFIG_S_FEATURES_OK &&
-	    (added != VIRTIO_CONFIG_S_FEATURES_OK || before != STATUS_STARTED))
-		return;
-	if (added & VIRTIO_CONFIG_S_DRIVER_OK &&
-	    (added != VIRTIO_CONFIG_S_DRIVER_OK ||
-	     !(before & VIRTIO_CONFIG_S_FEATURES_OK)))
-		return;
-	mmio->status |= added & STATUS_STARTED;
-	if (added & VIRTIO_CONFIG_S_FEATURES_OK)
-		mmio_accept_features(mmio);
-	if (added & VIRTIO_CONFIG_S_DRIVER_OK)
-		mmio_activate(mmio);
 }
 
 static void mmio_set_half(uint64_t *whole, uint32_t value, bool high)
@@ -229,7 +43,7 @@ static void mmio_set_driver_features(struct virtio_mmio *mmio, uint32_t value)
 static void mmio_set_queue(struct virtio_mmio *mmio, uint64_t offset,
 			   uint32_t value)
 {
-	struct mmio_queue *queue = mmio_queue(mmio);
+	struct virtio_mmio_queue *queue = mmio_queue(mmio);
 
 	if (!queue || mmio->status & VIRTIO_CONFIG_S_DRIVER_OK)
 		return;
@@ -281,7 +95,7 @@ static void mmio_set_register(struct virtio_mmio *mmio, uint64_t offset,
 		mmio->queue_select = value;
 		break;
 	case VIRTIO_MMIO_STATUS:
-		mmio_set_status(mmio, value);
+		virtio_mmio_set_status(mmio, value);
 		break;
 	default:
 		mmio_set_queue(mmio, offset, value);
@@ -291,7 +105,7 @@ static void mmio_set_register(struct virtio_mmio *mmio, uint64_t offset,
 
 static uint32_t mmio_register(struct virtio_mmio *mmio, uint64_t offset)
 {
-	const struct mmio_queue *queue = mmio_queue(mmio);
+	const struct virtio_mmio_queue *queue = mmio_queue(mmio);
 
 	switch (offset) {
 	case VIRTIO_MMIO_MAGIC_VALUE:
@@ -305,7 +119,7 @@ static uint32_t mmio_register(struct virtio_mmio *mmio, uint64_t offset)
 	case VIRTIO_MMIO_DEVICE_FEATURES:
 		return mmio->features_select > 1
 			       ? 0
-			       : (uint32_t)(mmio_features(mmio) >>
+			       : (uint32_t)(virtio_mmio_features(mmio) >>
 					    (mmio->features_select * 32));
 	case VIRTIO_MMIO_QUEUE_NUM_MAX:
 		return queue ? mmio->device->ops->queue_size_max : 0;
@@ -417,12 +231,12 @@ const struct bus_ops virtio_mmio_bus_ops = {
 
 static int mmio_watch_queue(struct virtio_mmio *mmio, uint32_t index)
 {
-	struct mmio_queue *queue = &mmio->queues[index];
+	struct virtio_mmio_queue *queue = &mmio->queues[index];
 	int error;
 
 	queue->mmio = mmio;
 	queue->index = index;
-	queue->source.ready = mmio_queue_ready;
+	queue->source.ready = virtio_mmio_notified;
 	queue->source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (queue->source.fd < 0)
 		return -errno;

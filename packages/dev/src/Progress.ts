@@ -24,6 +24,8 @@ interface Step {
 
 /** What a step shorter than this says is not worth a line. */
 const quietMs = 1000
+/** A detail is cut to so many columns. */
+const detailColumns = 72
 /** In a log, a long step shows this often that it is alive. */
 const heartbeatMs = 20_000
 
@@ -50,7 +52,7 @@ export class Progress {
     this.timer ??= setInterval(() => this.tick(), this.output.isTTY ? 100 : quietMs)
     try {
       const result = await work((detail) => {
-        step.detail = detail
+        step.detail = Bun.sliceAnsi(detail.trim(), 0, detailColumns, "…")
       })
       this.end(step, "done")
       return result

@@ -20,10 +20,7 @@ export interface SystemPackage {
   /** Without an essential package set-up fails; without another, something named in `why` is skipped. */
   readonly essential: boolean
   readonly why: string
-  /**
-   * Its name for each package manager; a manager that is absent has no such package. `{clang}` stands for the major
-   * version of the default clang.
-   */
+  /** Its name for each package manager, or names; a manager that is absent has no such package. */
   readonly names: Partial<Record<Manager, string>>
 }
 
@@ -88,18 +85,32 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     }
   },
   {
-    isPresent: commands("cpio"),
-    purpose: "demo",
-    essential: true,
-    why: "packs initrds",
-    names: same("cpio")
-  },
-  {
     isPresent: commands("apt-get", "apt-cache", "dpkg-deb"),
     purpose: "demo",
     essential: true,
     why: "fetches and unpacks the distribution's kernel and busybox for the guest images",
     names: { apt: "apt dpkg", dnf: "apt dpkg" }
+  },
+  {
+    isPresent: commands("flock", "setpriv", "setarch"),
+    purpose: "demo",
+    essential: true,
+    why: "locks, and ends helper programs with their owner",
+    names: { apt: "util-linux", dnf: "util-linux", pacman: "util-linux", apk: "flock setpriv setarch" }
+  },
+  {
+    isPresent: commands("xz"),
+    purpose: "demo",
+    essential: true,
+    why: "unpacks kernel modules and the kernel's source",
+    names: { apt: "xz-utils", dnf: "xz", pacman: "xz", apk: "xz", brew: "xz" }
+  },
+  {
+    isPresent: commands("zstd"),
+    purpose: "demo",
+    essential: true,
+    why: "unpacks kernel modules, where the distribution packs them so",
+    names: same("zstd")
   },
   {
     isPresent: oneFile("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"),
@@ -126,8 +137,8 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     isPresent: clangRuntime,
     purpose: "tests",
     essential: true,
-    why: "libFuzzer and clang's sanitizers",
-    names: { apt: "libclang-rt-{clang}-dev", dnf: "compiler-rt", pacman: "compiler-rt", apk: "compiler-rt" }
+    why: "libFuzzer and clang's sanitizers; part of clang's own packages on older systems",
+    names: { apt: "libclang-rt-dev", dnf: "compiler-rt", pacman: "compiler-rt", apk: "compiler-rt" }
   },
   {
     isPresent: commands("clang-tidy"),
@@ -172,25 +183,11 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("bc")
   },
   {
-    isPresent: header("libelf.h"),
+    isPresent: header("gelf.h"),
     purpose: "tests",
     essential: true,
     why: "the tiny kernel's objtool reads object files with it",
     names: { apt: "libelf-dev", dnf: "elfutils-libelf-devel", pacman: "libelf", apk: "elfutils-dev" }
-  },
-  {
-    isPresent: header("openssl/ssl.h"),
-    purpose: "tests",
-    essential: true,
-    why: "host tools of the tiny kernel's build",
-    names: { apt: "libssl-dev", dnf: "openssl-devel", pacman: "openssl", apk: "openssl-dev" }
-  },
-  {
-    isPresent: commands("xz"),
-    purpose: "tests",
-    essential: true,
-    why: "unpacks the kernel's source",
-    names: { apt: "xz-utils", dnf: "xz", pacman: "xz", apk: "xz", brew: "xz" }
   },
   {
     isPresent: commands("lz4"),
@@ -198,20 +195,6 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     essential: true,
     why: "compresses the tiny kernel: the format that unpacks fastest",
     names: same("lz4")
-  },
-  {
-    isPresent: commands("depmod"),
-    purpose: "tests",
-    essential: true,
-    why: "sorts out which modules the lab's kernel needs",
-    names: { apt: "kmod", dnf: "kmod", pacman: "kmod", apk: "kmod" }
-  },
-  {
-    isPresent: commands("qemu-img"),
-    purpose: "tests",
-    essential: true,
-    why: "makes disk images",
-    names: { apt: "qemu-utils", dnf: "qemu-img", pacman: "qemu-img", apk: "qemu-img", brew: "qemu" }
   },
   {
     isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),

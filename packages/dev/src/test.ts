@@ -8,6 +8,7 @@
 import { join } from "node:path"
 import { DevError, main } from "./DevError.ts"
 import { cache } from "./Folders.ts"
+import { make, ordinary } from "./Native.ts"
 import { Progress, seconds } from "./Progress.ts"
 import { makeFolder } from "./tier/Logs.ts"
 import { failed, prefix, type Results, sum, tally } from "./tier/Results.ts"
@@ -49,16 +50,30 @@ const runTier = async (tier: Tier, logs: string, progress: Progress): Promise<Re
   return prefix(tier.name, results)
 }
 
+/** Why nothing can be tested, if so: tests of a stale library would tell nothing. */
+const buildLibrary = async (progress: Progress): Promise<Results | undefined> => {
+  const made = await progress.step("native library", (report) => make(ordinary, ["all"], report))
+  if (made.exitCode === 0) return undefined
+  progress.line(made.output.trimEnd())
+  return failed(`native/ does not compile, so nothing was tested (make: ${made.exitCode})`)
+}
+
+const runTiers = async (wanted: ReadonlyArray<Tier>, progress: Progress): Promise<Results> => {
+  const broken = await buildLibrary(progress)
+  if (broken !== undefined) return broken
+  const logs = await makeFolder(join(cache(), "logs"), new Date())
+  progress.line(`logs: ${logs}`)
+  const parts: Array<Results> = []
+  for (const tier of wanted) parts.push(await runTier(tier, logs, progress))
+  return sum(parts)
+}
+
 await main(async () => {
   const wanted = chosen(process.argv.slice(2))
   const progress = new Progress(process.stdout)
-  const logs = await makeFolder(join(cache(), "logs"), new Date())
-  const parts: Array<Results> = []
-  for (const tier of wanted) parts.push(await runTier(tier, logs, progress))
-  const results = sum(parts)
+  const results = await runTiers(wanted, progress)
   for (const { cause, test } of results.skips) progress.line(`skipped: ${test}: ${cause}`)
   for (const failure of results.failures) progress.line(`failed: ${failure}`)
-  progress.line(`logs: ${logs}`)
   progress.line(tally(results))
   if (results.failures.length > 0) process.exitCode = 1
 })

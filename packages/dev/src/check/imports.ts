@@ -19,7 +19,15 @@ export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
   "@capsa/cli": ["capsa"],
   "@capsa/lab": ["@capsa/guest"],
   "@capsa/dev": [],
-  "@capsa/benchmarks": ["@capsa/core", "@capsa/guest", "@capsa/native", "capsa"],
+  "@capsa/benchmarks": [
+    "@capsa/core",
+    "@capsa/guest",
+    "@capsa/kvm",
+    "@capsa/lab",
+    "@capsa/native",
+    "@capsa/qemu",
+    "capsa"
+  ],
   "@capsa/examples": ["capsa"]
 }
 

@@ -6,12 +6,14 @@
 import type { Check } from "./Check.ts"
 
 // Put together here, so that this file is not its own first finding.
-const words = ["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"]
-const pattern = new RegExp(`\\b(?:${words.join("|")})\\b|\\b(?:not ${"implemented"}|un${"implemented"})\\b`, "i")
+const tags = new RegExp(`\\b(?:${["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"].join("|")})\\b`)
+const phrases = new RegExp(`\\b(?:not |un)${"implemented"}\\b`, "i")
 
 /** The lines of a text that say so, numbered from 1. */
 export const markersIn = (text: string): ReadonlyArray<{ readonly line: number; readonly text: string }> =>
-  text.split("\n").flatMap((line, index) => (pattern.test(line) ? [{ line: index + 1, text: line.trim() }] : []))
+  text
+    .split("\n")
+    .flatMap((line, index) => (tags.test(line) || phrases.test(line) ? [{ line: index + 1, text: line.trim() }] : []))
 
 export const markers: Check = {
   name: "markers",

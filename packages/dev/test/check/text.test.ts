@@ -40,9 +40,17 @@ describe("files", () => {
 
 describe("markers", () => {
   test("finds each way to say that something is unfinished", async () => {
-    const lines = ["fine", "// TO" + "DO: later", "fix" + "me", "X" + "XX", "throw 'not impl" + "emented'"]
+    const lines = [
+      "fine",
+      "// TO" + "DO: later",
+      "FIX" + "ME",
+      "X" + "XX",
+      "Not impl" + "emented",
+      "unimpl" + "emented",
+      "test.todo"
+    ]
     await using tree = await treeWith({ "a.c": lines.join("\n"), "b.sh": "mktemp capsa.XXXXXX" })
-    expect((await markers.run(tree)).map(({ where }) => where)).toEqual(["a.c:2", "a.c:3", "a.c:4", "a.c:5"])
+    expect((await markers.run(tree)).map(({ where }) => where)).toEqual([2, 3, 4, 5, 6].map((line) => `a.c:${line}`))
   })
 })
 

@@ -21,7 +21,7 @@ export const qemuArguments = (options: LabOptions, files: LabFiles): ReadonlyArr
     ...["-machine", "q35,memory-backend=ram"],
     // The file server maps the machine's memory.
     ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`, "-m", memory],
-    ...["-cpu", "max,+svm,+npt"],
+    ...["-cpu", "max,+svm,+npt,-erms,-fsrm"],
     ...(options.icount
       ? ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=1,sleep=off", "-rtc", "clock=vm"]
       : ["-accel", "tcg,thread=multi", "-smp", `${options.cpus ?? 2}`]),

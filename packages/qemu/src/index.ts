@@ -1,0 +1,1 @@
+export * as Qemu from "./Qemu.ts"

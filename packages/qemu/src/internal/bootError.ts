@@ -1,0 +1,160 @@
+/** From what QEMU said before it gave up to why a machine did not come up. */
+import { BackendError, type BootPlan, type BootStageName, VmBootError, type VmBootErrorReason } from "@capsa/core"
+import type { SpawnError } from "./supervised.ts"
+
+interface Cause {
+  readonly says: RegExp
+  readonly reason: VmBootErrorReason
+  readonly subject: "kernel" | "initrd" | "memoryMib" | "cpus"
+  readonly detail: string
+  readonly hint: string
+}
+
+/** The first that fits counts. The texts are QEMU's own, 7.2 and later. */
+const causes: ReadonlyArray<Cause> = [
+  {
+    says: /could not (open|load) kernel.*(No such file|Permission denied|Is a directory|Input\/output error)/,
+    reason: "KernelUnreadable",
+    subject: "kernel",
+    detail: "The kernel cannot be read",
+    hint: "Check that the file is there and that this user may read it."
+  },
+  {
+    says: /invalid kernel header|could not load kernel|loading uncompressed kernel|loading elf kernel/i,
+    reason: "KernelInvalid",
+    subject: "kernel",
+    detail: "The kernel is no image that QEMU can boot",
+    hint: "Give an x86_64 bzImage, or a vmlinux built with CONFIG_PVH."
+  },
+  {
+    says: /initrd is too large/,
+    reason: "InitrdInvalid",
+    subject: "initrd",
+    detail: "The initrd does not fit into the guest's memory",
+    hint: "Give the machine more memory, or a smaller initrd."
+  },
+  {
+    says: /error reading initrd|could not (open|load) initrd/,
+    reason: "InitrdUnreadable",
+    subject: "initrd",
+    detail: "The initrd cannot be read",
+    hint: "Check that the file is there and that this user may read it."
+  },
+  {
+    says: /cannot set up guest memory|Cannot allocate memory/,
+    reason: "HostResources",
+    subject: "memoryMib",
+    detail: "The host has not enough memory for the guest",
+    hint: "Give the machine less memory, or end others."
+  },
+  {
+    says: /phys-bits too low|maximum memory size|Invalid memory size/i,
+    reason: "MemoryInvalid",
+    subject: "memoryMib",
+    detail: "QEMU cannot give a guest that much memory",
+    hint: "Give the machine less memory."
+  },
+  {
+    says: /Invalid SMP CPUs|maxcpus/,
+    reason: "Unsupported",
+    subject: "cpus",
+    detail: "QEMU cannot give a guest that many processors",
+    hint: "Give the machine fewer cpus."
+  }
+]
+
+/** Why the machine of a plan did not come up, when QEMU ended and `stderr` is what it said last. */
+export const fromStderr = (
+  stderr: string,
+  plan: BootPlan,
+  stage: BootStageName | undefined
+): BackendError | VmBootError => {
+  const backend = backendError(stderr)
+  if (backend !== undefined) return backend
+  const cause = causes.find(({ says }) => says.test(stderr))
+  if (cause === undefined) return hostFailure(stderr === "" ? "QEMU ended without a word." : stderr, stage)
+  const { detail, hint, reason, subject } = cause
+  return new VmBootError({
+    reason,
+    stage,
+    // A file names itself; of the rest, the field of the plan says what is wrong.
+    ...(subject === "kernel" || subject === "initrd" ? { subject: plan[subject] } : { subject: String(plan[subject]) }),
+    field: subject,
+    operation: "qemu-system-x86_64",
+    detail,
+    hint,
+    cause: stderr
+  })
+}
+
+/** QEMU is there and could not carry the boot through for a reason of the host's. */
+export const hostFailure = (what: string, stage: BootStageName | undefined): VmBootError =>
+  new VmBootError({
+    reason: "HostFailure",
+    stage,
+    operation: "qemu-system-x86_64",
+    detail: `QEMU could not start the machine: ${what}`,
+    hint: "Run `capsa doctor`; it says whether QEMU works on this host."
+  })
+
+const complaintOfKvm = /KVM kernel module|failed to initialize kvm|ioctl\(KVM_|invalid accelerator kvm/i
+
+/** What is wrong with the host, if it is for that that nothing can run. */
+export const backendError = (stderr: string): BackendError | undefined => {
+  const missing = /^setpriv: failed to execute (.*): No such file or directory$/m.exec(stderr)?.[1]
+  return missing === undefined ? kvmError(stderr) : programMissing(missing)
+}
+
+const kvmError = (stderr: string): BackendError | undefined => {
+  if (!complaintOfKvm.test(stderr)) return undefined
+  const common = { backend: "qemu", subject: "/dev/kvm", operation: "qemu-system-x86_64 -accel kvm" } as const
+  if (/Permission denied/.test(stderr)) {
+    return new BackendError({
+      ...common,
+      reason: "PermissionDenied",
+      errno: "EACCES",
+      detail: "QEMU may not open /dev/kvm",
+      hint: 'Add yourself to the device\'s group: `sudo usermod -aG kvm $USER`, then log in again. Or use accel: "tcg".'
+    })
+  }
+  if (/No such file|No such device/.test(stderr)) {
+    return new BackendError({
+      ...common,
+      reason: "DeviceMissing",
+      errno: "ENOENT",
+      detail: "This host has no /dev/kvm",
+      hint: 'Load the kernel module (`sudo modprobe kvm_intel` or `kvm_amd`), or use accel: "tcg".'
+    })
+  }
+  return new BackendError({
+    ...common,
+    reason: "HypervisorUnusable",
+    detail: `QEMU cannot use KVM here: ${stderr}`,
+    hint: 'Use accel: "tcg".'
+  })
+}
+
+/** QEMU is not there, or the host would not start it. */
+export const spawnFailed = ({ cause, errno, program }: SpawnError): BackendError =>
+  errno === "ENOENT"
+    ? programMissing(program)
+    : new BackendError({
+        reason: "ProgramUnusable",
+        backend: "qemu",
+        subject: program,
+        operation: "spawn",
+        ...(errno === undefined ? {} : { errno }),
+        detail: "QEMU could not be started",
+        hint: "Check that the file is executable and that this user may start more processes (`ulimit -u`).",
+        cause
+      })
+
+/** @category errors */
+export const programMissing = (program: string): BackendError =>
+  new BackendError({
+    reason: "ProgramMissing",
+    backend: "qemu",
+    subject: program,
+    detail: "QEMU is not installed",
+    hint: "Install it: `sudo apt install qemu-system-x86` on Debian and Ubuntu, `brew install qemu` on macOS."
+  })

@@ -1,0 +1,218 @@
+/** A machine as a QEMU process: booting it, and what can be asked of it. */
+import {
+  type BackendError,
+  type BootPlan,
+  type BootStage,
+  type BootStageName,
+  type Machine,
+  MachineError,
+  type VmBootError,
+  type VmExit
+} from "@capsa/core"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
+import { fromStderr, hostFailure, spawnFailed } from "./bootError.ts"
+import type { Connection } from "./connection.ts"
+import { exitOf, type Facts } from "./exit.ts"
+import * as KernelImage from "./kernelImage.ts"
+import * as Qmp from "./qmp.ts"
+import type { QmpError } from "./qmpError.ts"
+import type { Event } from "./qmpMessage.ts"
+import { type Supervised, spawn } from "./supervised.ts"
+
+// From its last event on, QEMU only tears itself down.
+const teardownTimeout = "5 seconds"
+
+// After QEMU is dead its sockets hold what they hold: this is for reading it.
+const drainTimeout = "1 second"
+
+/** Boots the machine of a plan with the program at `program`. */
+export const boot = Effect.fn("Qemu.boot")(function* (
+  plan: BootPlan,
+  program: string,
+  host: Host
+): Effect.fn.Return<Machine, BackendError | VmBootError, Scope.Scope | FileSystem.FileSystem> {
+  const startedAt = yield* Clock.currentTimeNanos
+  yield* KernelImage.check(plan)
+  const stages = yield* Ref.make<ReadonlyArray<BootStage>>([])
+  const reached = (name: BootStageName) =>
+    Effect.flatMap(Clock.currentTimeNanos, (now) =>
+      Ref.update(stages, (before) => [...before, { name, atMs: Number(now - startedAt) / 1e6 }])
+    )
+  const names = connectionsOf(plan)
+  const process = yield* Effect.mapError(spawn([program, ...fromPlan(plan, host)], names.length), spawnFailed)
+  const machine = yield* supervise(process)
+  yield* Effect.gen(function* () {
+    // The greeting comes from a QEMU that runs, the first answer from one that has built the machine and loaded the guest.
+    yield* machine.qmp.greeting
+    yield* reached("created")
+    yield* machine.qmp.execute("qmp_capabilities", Schema.Unknown)
+    yield* reached("loaded")
+    yield* machine.qmp.execute("cont", Schema.Unknown)
+    yield* reached("started")
+  }).pipe(
+    Effect.catchAll((error) =>
+      Effect.gen(function* () {
+        const stage = (yield* Ref.get(stages)).at(-1)?.name
+        if (error.reason !== "Closed") return yield* hostFailure(error.detail, stage)
+        // It hung up because it ends, after it said why; one that does not end is ended here.
+        yield* Effect.timeoutOption(process.exit, drainTimeout)
+        yield* process.kill
+        return yield* fromStderr(yield* process.stderr, plan, stage)
+      })
+    )
+  )
+  const reachedStages = yield* Ref.get(stages)
+  const fileSystem = yield* FileSystem.FileSystem
+  return yield* handle({ ...machine, process, plan, stages: reachedStages, fileSystem })
+})
+
+/** Follows the monitor and the process to their end. */
+const supervise = Effect.fnUntraced(function* (process: Supervised) {
+  const facts = yield* Ref.make<Facts>({})
+  const exit = yield* Deferred.make<VmExit>()
+  const note = (more: Facts) => Ref.update(facts, (before) => ({ ...more, ...before }))
+  const kill = (why: Facts) => Effect.zipRight(note(why), process.kill)
+  const [monitor] = process.connections
+  if (monitor === undefined) return yield* Effect.dieMessage("QEMU was started without a monitor")
+
+  const qmp: Qmp.Qmp = yield* Qmp.make(monitor, (event) => Effect.asVoid(onEvent(event)))
+  const onEvent = (event: Event): Effect.Effect<unknown> => {
+    switch (event.event) {
+      case "GUEST_PANICKED":
+        return note({ panicked: true })
+      case "SHUTDOWN":
+        return Effect.zipRight(note({ shutdown: String(event.data?.["reason"]) }), forkIn(endInTime))
+      case "STOP":
+        return forkIn(lookWhyStopped)
+      default:
+        return Effect.void
+    }
+  }
+  const scope = yield* Effect.scope
+  const forkIn = (effect: Effect.Effect<unknown>) => Effect.forkIn(effect, scope)
+  const endInTime = Effect.zipRight(Effect.timeoutOption(process.exit, teardownTimeout), process.kill)
+  const lookWhyStopped = Effect.matchEffect(qmp.execute("query-status", RunState), {
+    onFailure: () => Effect.void,
+    onSuccess: ({ status }) =>
+      hopeless.has(status) ? kill({ failure: `QEMU stopped the machine: ${status}.` }) : Effect.void
+  })
+
+  yield* Effect.forkScoped(
+    Effect.flatMap(qmp.ended, (error) =>
+      error.reason === "Garbage" ? kill({ failure: error.detail }) : forkIn(endInTime)
+    )
+  )
+  yield* Effect.forkScoped(
+    Effect.gen(function* () {
+      const end = yield* process.exit
+      yield* Effect.timeoutOption(qmp.ended, drainTimeout)
+      yield* Deferred.succeed(exit, exitOf(yield* Ref.get(facts), end, yield* process.stderr))
+    })
+  )
+  const killed = kill({ killed: true })
+  // Runs before the fibers above are interrupted, so that whoever waits for the exit gets it.
+  yield* Effect.addFinalizer(() =>
+    Effect.zipRight(killed, Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), teardownTimeout))
+  )
+  return { qmp, exit, killed }
+})
+
+const RunState = Schema.Struct({ status: Schema.String })
+
+/** Run states that a machine does not leave by itself, and that nobody asked for. */
+const hopeless: ReadonlySet<string> = new Set(["internal-error", "io-error"])
+
+interface Parts {
+  readonly qmp: Qmp.Qmp
+  readonly exit: Deferred.Deferred<VmExit>
+  readonly killed: Effect.Effect<void>
+  readonly process: Supervised
+  readonly plan: BootPlan
+  readonly stages: ReadonlyArray<BootStage>
+  readonly fileSystem: FileSystem.FileSystem
+}
+
+const handle = Effect.fnUntraced(function* (parts: Parts) {
+  const { exit, killed, plan, process, qmp, stages } = parts
+  const connections = connectionsOf(plan).flatMap((name, index) => {
+    const connection = process.connections[index]
+    return connection === undefined ? [] : [{ name, connection }]
+  })
+  const outputs = connections.filter(({ name }) => name !== "monitor").map(({ connection }) => connection)
+  const input = connections.find(({ name }) => name === "console")?.connection
+  if (input === undefined) return yield* Effect.dieMessage("QEMU was started without a console")
+  const consoleBytes = yield* Ref.make(0)
+
+  const running = Effect.flatMap(Deferred.isDone(exit), (ended) => (ended ? Effect.fail(notRunning()) : Effect.void))
+  const command = (name: string) =>
+    running.pipe(Effect.zipRight(qmp.execute(name, Schema.Unknown)), Effect.catchTag("QmpError", failed), Effect.asVoid)
+  return {
+    console: Stream.tap(merged(outputs), (bytes) => Ref.update(consoleBytes, (count) => count + bytes.byteLength)),
+    consoleLost: Effect.succeed(0),
+    write: (bytes) => Effect.mapError(input.write(bytes), notRunning),
+    stages: Stream.concat(Stream.fromIterable(stages), Stream.drain(Stream.fromEffect(Deferred.await(exit)))),
+    powerOff: plan.discovery === "firmware" ? command("system_powerdown") : Effect.zipRight(running, noPowerButton),
+    kill: killed,
+    pause: command("stop"),
+    resume: command("cont"),
+    exit: Deferred.await(exit),
+    stats: Effect.zipRight(
+      running,
+      Effect.map(
+        Effect.all([residentBytes(parts.fileSystem, process.pid), Ref.get(consoleBytes)]),
+        ([residentBytes, consoleBytes]) => ({ residentBytes, consoleBytes })
+      )
+    )
+  } satisfies Machine
+})
+
+const merged = (connections: ReadonlyArray<Connection>): Stream.Stream<Uint8Array> =>
+  Stream.mergeAll(
+    connections.map(({ bytes }) => bytes),
+    { concurrency: "unbounded", bufferSize: 1 }
+  )
+
+/** Resident memory of the whole process: QEMU's own pages and translated code included. Absent where there is no /proc. */
+const residentBytes = (fileSystem: FileSystem.FileSystem, pid: number): Effect.Effect<number | undefined> =>
+  fileSystem.readFileString(`/proc/${pid}/status`).pipe(
+    Effect.map((status) => /^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]),
+    Effect.map((kib) => (kib === undefined ? undefined : Number(kib) * 1024)),
+    Effect.option,
+    Effect.map(Option.getOrUndefined)
+  )
+
+const notRunning = () =>
+  new MachineError({
+    reason: "NotRunning",
+    detail: "The machine has ended",
+    hint: "Launch another one; `exit` says how this one ended."
+  })
+
+const noPowerButton = new MachineError({
+  reason: "Unsupported",
+  field: "discovery",
+  detail: "A machine without firmware tables has no power button",
+  hint: 'Run `poweroff` in the guest, kill the machine, or boot with discovery "firmware".'
+})
+
+const failed = (error: QmpError): Effect.Effect<never, MachineError> =>
+  error.reason === "Closed"
+    ? Effect.fail(notRunning())
+    : Effect.fail(
+        new MachineError({
+          reason: "HostFailure",
+          operation: "QMP",
+          detail: error.detail,
+          hint: "If QEMU hangs, kill the machine: that always works.",
+          cause: error
+        })
+      )

@@ -1,0 +1,65 @@
+/** What a look at the host finds out about QEMU. */
+import type { BackendError, Finding, ProbeReport } from "@capsa/core"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Option from "effect/Option"
+import * as Program from "./program.ts"
+import { setprivPath } from "./supervised.ts"
+
+/** Finds a QEMU and tries it out: all at the same time, so that it takes as long as the slowest. */
+export const examine = (program: string): Effect.Effect<ProbeReport> =>
+  Program.find(program).pipe(
+    Effect.flatMap(examineFound),
+    Effect.catchAll((error) => Effect.succeed(report([failed(program, error)], error)))
+  )
+
+const examineFound = (program: string): Effect.Effect<ProbeReport> =>
+  Effect.map(
+    Effect.all(
+      {
+        version: Effect.either(Program.version(program)),
+        trial: Effect.either(Program.tryOut(program, { accelerator: "tcg", platform: process.platform })),
+        accelerators: Effect.either(Program.accelerators(program))
+      },
+      { concurrency: "unbounded" }
+    ),
+    ({ accelerators, trial, version }) =>
+      report(
+        [
+          finding(program, version, (found) => `version ${Program.showVersion(found)}`),
+          finding("machine", trial, () => "built with all devices, by emulation (TCG)"),
+          finding("accelerators", accelerators, (names) => `${names.join(", ")}; anything but tcg must be asked for`),
+          supervision()
+        ],
+        Option.getOrUndefined(Option.orElse(Either.getLeft(version), () => Either.getLeft(trial)))
+      )
+  )
+
+const report = (findings: ReadonlyArray<Finding>, error: BackendError | undefined): ProbeReport => ({
+  backend: "qemu",
+  findings,
+  ...(error === undefined ? {} : { error })
+})
+
+const finding = <A>(check: string, result: Either.Either<A, BackendError>, detail: (value: A) => string): Finding =>
+  Either.match(result, {
+    onLeft: (error) => failed(check, error),
+    onRight: (value) => ({ check, status: "ok", detail: detail(value) })
+  })
+
+const failed = (check: string, error: BackendError): Finding => ({
+  check,
+  status: "failed",
+  detail: error.message,
+  fix: error.hint
+})
+
+const supervision = (): Finding =>
+  setprivPath() === null
+    ? {
+        check: "setpriv",
+        status: "warning",
+        detail: "absent: a machine outlives a capsa that is killed with SIGKILL",
+        fix: "Install util-linux (Linux; other systems have no such means)."
+      }
+    : { check: "setpriv", status: "ok", detail: "a machine ends with the process that launched it" }

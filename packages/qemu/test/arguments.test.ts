@@ -1,0 +1,128 @@
+import { describe, expect, test } from "bun:test"
+import type { BootPlan } from "@capsa/core"
+import { connectionsOf, fromPlan, trial } from "../src/internal/arguments.ts"
+
+const plan: BootPlan = {
+  id: "11111111-2222-4333-8444-555555555555",
+  name: "web",
+  cpus: 2,
+  memoryMib: 5120,
+  kernel: "/boot/vmlinuz",
+  initrd: "/boot/initrd",
+  cmdline: "console=ttyS0 reboot=k",
+  console: "serial",
+  discovery: "firmware"
+}
+const host = { accelerator: "tcg", platform: "linux" } as const
+
+/** The value after each occurrence of an option. */
+const valuesOf = (args: ReadonlyArray<string>, option: string) =>
+  args.flatMap((arg, index) => (arg === option ? [args[index + 1]] : []))
+
+describe("fromPlan", () => {
+  test("carries out all that the plan says", () => {
+    expect(fromPlan(plan, host)).toEqual([
+      "-nodefaults",
+      "-no-user-config",
+      "-display",
+      "none",
+      "-S",
+      "-name",
+      "guest=web",
+      "-uuid",
+      "11111111-2222-4333-8444-555555555555",
+      "-machine",
+      "q35,vmport=off,smm=off,usb=off,sata=off,smbus=off",
+      "-bios",
+      "qboot.rom",
+      "-device",
+      "pvpanic",
+      "-accel",
+      "tcg",
+      "-cpu",
+      "max",
+      "-smp",
+      "2",
+      "-m",
+      "5120M",
+      "-kernel",
+      "/boot/vmlinuz",
+      "-initrd",
+      "/boot/initrd",
+      "-append",
+      "console=ttyS0 reboot=k",
+      "-chardev",
+      "socket,id=monitor,fd=3",
+      "-mon",
+      "chardev=monitor,mode=control",
+      "-chardev",
+      "socket,id=console,fd=4",
+      "-serial",
+      "chardev:console",
+      "-action",
+      "reboot=shutdown,shutdown=poweroff,panic=shutdown",
+      "-sandbox",
+      "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    ])
+  })
+
+  test("a virtio console leaves the UART for early output", () => {
+    const args = fromPlan({ ...plan, console: "virtio" }, host)
+    expect(valuesOf(args, "-serial")).toEqual(["chardev:early"])
+    expect(valuesOf(args, "-device")).toEqual([
+      "pvpanic",
+      "virtio-serial-pci,max_ports=1",
+      "virtconsole,chardev=console"
+    ])
+    expect(valuesOf(args, "-chardev")).toEqual([
+      "socket,id=monitor,fd=3",
+      "socket,id=console,fd=4",
+      "socket,id=early,fd=5"
+    ])
+    expect(connectionsOf({ console: "virtio" })).toEqual(["monitor", "console", "early"])
+    expect(connectionsOf(plan)).toEqual(["monitor", "console"])
+  })
+
+  test("without firmware tables the devices are virtio-mmio, and nothing needs ACPI", () => {
+    const args = fromPlan({ ...plan, console: "virtio", discovery: "cmdline" }, host)
+    expect(valuesOf(args, "-machine")).toEqual(["microvm,acpi=off,auto-kernel-cmdline=on"])
+    expect(valuesOf(args, "-device")).toEqual([
+      "i8042",
+      "virtio-serial-device,max_ports=1",
+      "virtconsole,chardev=console"
+    ])
+    expect(args).not.toContain("-bios")
+  })
+
+  test("a plan without an initrd names none", () => {
+    const { initrd: _, ...bare } = plan
+    expect(fromPlan(bare, host)).not.toContain("-initrd")
+  })
+
+  test("a comma in the name stays in the name", () => {
+    expect(valuesOf(fromPlan({ ...plan, name: "a,debug-threads=on" }, host), "-name")).toEqual([
+      "guest=a,,debug-threads=on"
+    ])
+  })
+
+  test("files and command line are arguments of their own, whatever is in them", () => {
+    const odd = { ...plan, kernel: "/a b,c=d", initrd: "/e,f", cmdline: 'x="y z",w -S' }
+    const args = fromPlan(odd, host)
+    expect(valuesOf(args, "-kernel")).toEqual([odd.kernel])
+    expect(valuesOf(args, "-initrd")).toEqual([odd.initrd])
+    expect(valuesOf(args, "-append")).toEqual([odd.cmdline])
+  })
+
+  test("the accelerator is the host's, the sandbox Linux's", () => {
+    const args = fromPlan(plan, { accelerator: "kvm", platform: "darwin" })
+    expect(valuesOf(args, "-accel")).toEqual(["kvm"])
+    expect(args).not.toContain("-sandbox")
+  })
+})
+
+test("a trial needs every device that a plan can ask for, and no guest", () => {
+  const args = trial(host)
+  for (const option of ["-kernel", "-initrd", "-append"]) expect(args).not.toContain(option)
+  expect(valuesOf(args, "-device")).toEqual(["pvpanic", "virtio-serial-pci,max_ports=1"])
+  expect(args).toContain("-S")
+})
