@@ -44,7 +44,10 @@ __attribute__((format(printf, 3, 4))) enum capsa_status boot_file_refuse(
 enum capsa_status boot_file_read(const struct boot_file *file, uint64_t offset,
 				 void *out, size_t length, const char *field);
 
-/* The same into guest memory; also to blame when there is none at address. */
+/*
+ * The same into guest memory that is still zero; field is also to blame when
+ * there is none at address. Moves the positions of both files.
+ */
 enum capsa_status boot_file_load(const struct boot_file *file, uint64_t offset,
 				 const struct memory *memory, uint64_t address,
 				 uint64_t length, const char *field);

@@ -56,9 +56,11 @@ int memory_write(const struct memory *memory, uint64_t address,
 		 const void *data, size_t length);
 
 /*
- * Backs [address, address + length) with huge pages, which will all be used:
- * one fault instead of hundreds. A hint, which costs memory up to the next
- * 2 MiB; hosts before Linux 6.1 ignore it. Not while the guest runs.
+ * Backs [address, address + length), which will all be used, with huge pages:
+ * one fault instead of hundreds. A hint: it reaches out to the next 2 MiB at
+ * both ends, stops after 64 MiB, and does nothing at the end of a range that
+ * is no multiple of 2 MiB or on hosts before Linux 6.1. Not while the guest
+ * runs.
  */
 void memory_back(const struct memory *memory, uint64_t address,
 		 uint64_t length);

@@ -85,6 +85,17 @@ static inline void fake_console_type(struct fake_console *console,
 	pthread_mutex_unlock(&console->lock);
 }
 
+/* How much of the present input the device has taken. */
+static inline uint32_t fake_console_taken(struct fake_console *console)
+{
+	uint32_t taken;
+
+	pthread_mutex_lock(&console->lock);
+	taken = console->input_taken;
+	pthread_mutex_unlock(&console->lock);
+	return taken;
+}
+
 static inline struct console_port fake_console_port(
 	struct fake_console *console)
 {

@@ -193,6 +193,21 @@ static inline uint16_t fake_avail_event(const struct fake_queue *queue)
 			       __ATOMIC_SEQ_CST);
 }
 
+/*
+ * Whether the device wants to know of what was offered since the index was
+ * before (sections 2.7.10.1 and 2.7.6.1).
+ */
+static inline bool fake_must_notify(const struct fake_queue *queue,
+				    bool event_index, uint16_t before)
+{
+	if (!event_index)
+		return !(
+			__atomic_load_n(&queue->used->flags, __ATOMIC_SEQ_CST) &
+			VRING_USED_F_NO_NOTIFY);
+	return vring_need_event(fake_avail_event(queue), queue->offered,
+				before);
+}
+
 static inline void fake_write32(struct virtio_mmio *mmio, uint64_t offset,
 				uint32_t value)
 {

@@ -185,6 +185,79 @@ static void sources_come_and_go_on_many_threads(void)
 	loop_destroy(churn.loop);
 }
 
+/* Stands still in its call until told to go on. */
+struct gate {
+	struct loop_source source;
+	sem_t entered;
+	sem_t go_on;
+};
+
+static void gate_ready(struct loop_source *source)
+{
+	struct gate *gate = (struct gate *)source;
+	eventfd_t count;
+
+	eventfd_read(source->fd, &count);
+	sem_post(&gate->entered);
+	sem_wait(&gate->go_on);
+}
+
+static void gate_create(struct gate *gate)
+{
+	gate->source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	gate->source.ready = gate_ready;
+	sem_init(&gate->entered, 0, 0);
+	sem_init(&gate->go_on, 0, 0);
+}
+
+static void gate_destroy(struct gate *gate)
+{
+	close(gate->source.fd);
+	sem_destroy(&gate->entered);
+	sem_destroy(&gate->go_on);
+}
+
+/* The kernel has reported both; the second is replaced during the first. */
+static void an_event_on_its_way_finds_no_successor(void)
+{
+	struct loop *loop;
+	struct gate first;
+	struct gate second;
+	struct counter removed;
+	struct counter successor;
+
+	CHECK(loop_create(&loop) == 0);
+	gate_create(&first);
+	gate_create(&second);
+	counter_create(&removed);
+	counter_create(&successor);
+	loop_add(loop, &first.source);
+	loop_add(loop, &second.source);
+	loop_add(loop, &removed.source);
+	eventfd_write(first.source.fd, 1);
+	sem_wait(&first.entered);
+	eventfd_write(second.source.fd, 1);
+	eventfd_write(removed.source.fd, 1);
+	sem_post(&first.go_on);
+	sem_wait(&second.entered);
+	loop_remove(loop, &removed.source);
+	loop_add(loop, &successor.source);
+	sem_post(&second.go_on);
+	/* A turn later: */
+	eventfd_write(first.source.fd, 1);
+	sem_wait(&first.entered);
+	CHECK(removed.calls == 0 && successor.calls == 0);
+	sem_post(&first.go_on);
+	loop_remove(loop, &first.source);
+	loop_remove(loop, &second.source);
+	loop_remove(loop, &successor.source);
+	gate_destroy(&first);
+	gate_destroy(&second);
+	counter_destroy(&removed);
+	counter_destroy(&successor);
+	loop_destroy(loop);
+}
+
 static void silent_ready(struct loop_source *source)
 {
 	struct counter *counter = (struct counter *)source;
@@ -231,6 +304,7 @@ int main(void)
 	TEST(a_bad_descriptor_is_refused);
 	TEST(removal_waits_for_a_running_call);
 	TEST(sources_come_and_go_on_many_threads);
+	TEST(an_event_on_its_way_finds_no_successor);
 	TEST(a_hung_up_source_is_called_once);
 	return tap_done();
 }

@@ -59,6 +59,15 @@ static void large_memory_goes_around_the_hole(void)
 	memory_destroy(&memory);
 }
 
+static void huge_pages_could_hold_it(void)
+{
+	struct memory memory;
+
+	CHECK(create(&memory, 17 * MIB, NULL) == CAPSA_STATUS_OK);
+	CHECK((uintptr_t)memory.mapping % (2 * MIB) == 0);
+	memory_destroy(&memory);
+}
+
 static void no_range_is_left(void)
 {
 	static const struct {
@@ -183,6 +192,7 @@ int main(void)
 	TEST(small_memory_is_one_range);
 	TEST(memory_up_to_the_hole_is_one_range);
 	TEST(large_memory_goes_around_the_hole);
+	TEST(huge_pages_could_hold_it);
 	TEST(no_range_is_left);
 	TEST(what_is_written_is_read);
 	TEST(only_touched_pages_are_resident);

@@ -268,7 +268,7 @@ static void ten_thousand_bursts_of_input_arrive(void)
 		CHECK(received == sent);
 	}
 	CHECK(wrong == 0);
-	CHECK(host.input_taken == host.input_length);
+	CHECK(fake_console_taken(&host) == host.input_length);
 	tear_down();
 }
 
@@ -280,7 +280,7 @@ static void input_waits_for_buffers(void)
 	fake_console_type(&host, "hello world", 11);
 	virtio_console_input(device);
 	fake_loop_turn(loop);
-	CHECK(host.input_taken == 0);
+	CHECK(fake_console_taken(&host) == 0);
 	/* A buffer that takes nothing, one of two parts, one too large. */
 	fake_buffer(&queues[RECEIVE], 0, DATA, 5, 0);
 	fake_descriptor(&queues[RECEIVE].descriptors[1], DATA, 2,
@@ -308,7 +308,7 @@ static void typed_before_the_driver_is_delivered(void)
 	fake_console_type(&host, "early", 5);
 	virtio_console_input(device);
 	fake_loop_turn(loop);
-	CHECK(host.input_taken == 0);
+	CHECK(fake_console_taken(&host) == 0);
 	lay_rings();
 	fake_buffer(&queues[RECEIVE], 0, DATA, 64, VRING_DESC_F_WRITE);
 	fake_bring_up(mmio, FAKE_FEATURES, queues, QUEUES);
@@ -400,7 +400,7 @@ static void input_waits_for_an_open_port(void)
 	fake_console_type(&host, "abc", 3);
 	virtio_console_input(device);
 	fake_loop_turn(loop);
-	CHECK(host.input_taken == 0);
+	CHECK(fake_console_taken(&host) == 0);
 	send_control(0, VIRTIO_CONSOLE_PORT_OPEN, 1);
 	CHECK(await(RECEIVE, &element) && element.len == 3);
 	send_control(0, VIRTIO_CONSOLE_PORT_OPEN, 0);
@@ -409,7 +409,7 @@ static void input_waits_for_an_open_port(void)
 	fake_console_type(&host, "def", 3);
 	virtio_console_input(device);
 	fake_loop_turn(loop);
-	CHECK(host.input_taken == 0);
+	CHECK(fake_console_taken(&host) == 0);
 	send_control(0, VIRTIO_CONSOLE_PORT_OPEN, 1);
 	CHECK(await(RECEIVE, &element) && element.len == 3);
 	/* Output needs no opening. */

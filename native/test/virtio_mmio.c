@@ -60,6 +60,7 @@ static void echo_notify(struct virtio_device *device, uint32_t index)
 	count(&echo->notifications[index]);
 	if (!device->active)
 		count(&echo->mistakes);
+	virtqueue_disable_notify(queue);
 	for (uint32_t i = 0; i < SIZE; i++) {
 		result = virtqueue_pop(queue, &chain);
 		if (result <= 0)
@@ -185,6 +186,7 @@ static void set(uint64_t offset, uint32_t value)
 
 static void bring_up(void)
 {
+	set(VIRTIO_MMIO_STATUS, 0);
 	for (uint32_t i = 0; i < QUEUES; i++)
 		bench.queues[i] = fake_queue(&memory,
 					     RING + i * FAKE_RING_BYTES, SIZE);
@@ -549,6 +551,49 @@ static void interrupts_stay_until_acknowledged(void)
 	tear_down();
 }
 
+/*
+ * A driver that notifies only when asked to, and sleeps until interrupted:
+ * one lost wake-up and it waits for ever.
+ */
+static void trust_the_device(uint64_t features, bool event_index)
+{
+	enum { BUFFERS = 50000 };
+	struct fake_queue *queue = &bench.queues[0];
+	struct vring_used_elem element;
+	uint32_t returned = 0;
+
+	set(VIRTIO_MMIO_STATUS, 0);
+	bench.queues[0] = fake_queue(&memory, RING, SIZE);
+	CHECK(fake_bring_up(bench.mmio, features, bench.queues, 1) == 0xf);
+	srand(3);
+	while (returned < BUFFERS) {
+		uint16_t before = queue->offered;
+		uint32_t batch = 1 + (uint32_t)rand() % SIZE;
+
+		for (uint32_t i = 0; i < batch; i++)
+			fake_buffer(queue, queue->offered % SIZE, DATA, 8,
+				    VRING_DESC_F_WRITE);
+		if (fake_must_notify(queue, event_index, before))
+			set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+		for (uint32_t i = 0; i < batch; i++) {
+			if (!fake_await(bench.mmio, bench.irq_fd, queue,
+					&element)) {
+				CHECK(false);
+				return;
+			}
+			returned++;
+		}
+	}
+}
+
+static void no_wake_up_is_lost(void)
+{
+	set_up();
+	trust_the_device(FAKE_FEATURES, true);
+	trust_the_device(UINT64_C(1) << VIRTIO_F_VERSION_1, false);
+	tear_down();
+}
+
 struct storm {
 	struct virtio_mmio *mmio;
 	bool stop; /* atomic */
@@ -672,6 +717,7 @@ int main(void)
 	TEST(a_broken_ring_needs_a_reset);
 	TEST(kicks_before_activation_are_swallowed);
 	TEST(interrupts_stay_until_acknowledged);
+	TEST(no_wake_up_is_lost);
 	TEST(a_storm_does_not_starve_the_neighbour);
 	TEST(resets_under_load_leave_nothing_running);
 	TEST(a_failed_creation_frees_the_device);

@@ -507,7 +507,7 @@ static void indices_wrap(void)
 	tear_down();
 }
 
-/* The formula of section 2.7.10.1, as it is printed there. */
+/* As the specification has it: virtq_need_event() in appendix A. */
 static bool spec_need_event(uint16_t event, uint16_t new_index,
 			    uint16_t old_index)
 {

@@ -8,7 +8,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
 	       "ring fields are used as they are: little-endian");
 
-/* In all its buffers together, which may overlap (section 2.7.4). */
+/* Of all its buffers, which may overlap (virtio 1.2, section 2.7.5.2). */
 #define CHAIN_BYTES_MAX (UINT64_C(1) << 32)
 
 static uint16_t *queue_used_event(const struct virtqueue *queue)

@@ -77,6 +77,7 @@ const installWithApt = async (wanted: ReadonlyArray<SystemPackage>, progress: Pr
   // What this release doesn't have and nobody must have is not worth fetching package lists for, each time again.
   if (!essential && (await candidates(wanted)).length === 0) return
   const asRoot = await becomeRoot(wanted, progress)
+  if (asRoot === undefined) return
   await progress.step("package lists", (report) => apt([...asRoot, "apt-get", "-q", "update"], report))
   const names = await candidates(wanted)
   if (names.length === 0) return
@@ -98,19 +99,19 @@ export const parseCandidates = (policy: string): ReadonlyArray<string> =>
     name === undefined || candidate === "(none)" ? [] : [name]
   )
 
-/** Words that run a command as root, having asked for a password where one is needed. */
-const becomeRoot = async (wanted: ReadonlyArray<SystemPackage>, progress: Progress): Promise<ReadonlyArray<string>> => {
+/** Words that run a command as root, having asked for a password where one is needed; none if root is out of reach. */
+const becomeRoot = async (
+  wanted: ReadonlyArray<SystemPackage>,
+  progress: Progress
+): Promise<ReadonlyArray<string> | undefined> => {
   if (isRoot()) return []
-  const manual = instructions("apt", wanted)
-  const denied = () => new DevError("installing system packages needs root", manual)
-  if (Bun.which("sudo") === null) throw denied()
+  if (Bun.which("sudo") === null) return undefined
   const words = ["sudo", "env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"]
   if ((await run(["sudo", "-n", "true"])).exitCode === 0) return words
-  if (!process.stdin.isTTY) throw denied()
-  progress.line(`these system packages are missing; sudo may ask for your password\n${manual}`)
+  if (!process.stdin.isTTY) return undefined
+  progress.line(`system packages are missing; sudo may ask for your password\n${instructions("apt", wanted)}`)
   const asked = Bun.spawn(["sudo", "-v"], { stdio: ["inherit", "inherit", "inherit"] })
-  if ((await asked.exited) !== 0) throw denied()
-  return words
+  return (await asked.exited) === 0 ? words : undefined
 }
 
 /** Runs apt-get, waiting while another apt holds one of its locks. */

@@ -6,14 +6,12 @@
  */
 import { type Finished, run } from "./Command.ts"
 import { DevError, main } from "./DevError.ts"
+import { buildImages } from "./GuestImages.ts"
 import { lockFile, withLock } from "./Lock.ts"
 import { make, ordinary } from "./Native.ts"
 import { ensure } from "./PackageManager.ts"
 import { Progress, seconds } from "./Progress.ts"
 import type { Purpose } from "./SystemPackages.ts"
-
-/** What to ask of the guest images' builder. */
-const guestImages: Record<Purpose, string> = { demo: "debian", tests: "all" }
 
 const purposeOf = (words: ReadonlyArray<string>): Purpose => {
   if (words.length === 0) return "tests"
@@ -39,13 +37,11 @@ const setUp = async (purpose: Purpose, progress: Progress): Promise<void> => {
   await progress.step("native library", async (report) =>
     succeed(await make(ordinary, ["all"], report), "building native/", "mend what the compiler says")
   )
-  await progress.step("guest images", async (report) =>
-    succeed(
-      await run([process.execPath, "packages/guest/src/main.ts", "build", guestImages[purpose]], { onLine: report }),
-      "building the guest images",
-      "follow what it says above, then run this again"
-    )
-  )
+  await progress.step("guest images", async (report) => {
+    const built = await buildImages(purpose, report)
+    if (built !== undefined)
+      succeed(built, "building the guest images", "follow what it says above, then run this again")
+  })
 }
 
 await main(async () => {

@@ -1,7 +1,9 @@
 /** `bun packages/guest/src/main.ts build [debian|tiny|all] [--json]`: builds images and prints their paths. */
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as BunRuntime from "@effect/platform-bun/BunRuntime"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type { BuildContext } from "./Cache.ts"
 import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
@@ -48,4 +50,6 @@ const program = Effect.gen(function* () {
   yield* print(process.stdout, json ? `${JSON.stringify(images)}\n` : table(images))
 }).pipe(Effect.catchTag("GuestError", report))
 
-BunRuntime.runMain(Effect.provide(program, BunContext.layer))
+BunRuntime.runMain(Effect.provide(program, BunContext.layer), {
+  teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : Cause.isInterruptedOnly(exit.cause) ? 130 : 1)
+})

@@ -13,8 +13,8 @@ import * as Stream from "effect/Stream"
 import { LabError } from "./LabError.ts"
 
 /**
- * Serves `/` until the scope closes, to one client, on a Unix socket in `folder`; gives the socket's path. Works
- * without root, with what the user may read.
+ * Serves `/` until the scope closes, to one client, on a Unix socket in `folder`; gives the socket's path. Needs
+ * root: the machine opens files in a way (O_NOATIME) that is reserved for their owner.
  *
  * @since 0.1.0
  * @category servers
@@ -23,13 +23,18 @@ export const serve = Effect.fn("HostFiles.serve")(
   function* (folder: string) {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
+    if (process.getuid?.() !== 0) {
+      return yield* new LabError({
+        reason: "PermissionDenied",
+        subject: "serving the host's files",
+        hint: "run it as root, for example with `sudo --preserve-env=PATH,HOME`"
+      })
+    }
     const socket = path.join(folder, "files.sock")
     const view = path.join(folder, "root")
     yield* fs.makeDirectory(view)
-    const asRoot = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]
     const command = [
-      ...["unshare", ...asRoot, "--mount"],
-      ...["sh", readOnlyView, view],
+      ...["unshare", "--mount", "sh", readOnlyView, view],
       ...(yield* server(view)),
       `--socket-path=${socket}`
     ]
@@ -77,7 +82,7 @@ function failed(cause: unknown) {
   return new LabError({
     reason: "FileServerFailed",
     subject: "virtiofsd",
-    hint: "it needs mount namespaces: run as root, or allow unprivileged user namespaces",
+    hint: "it needs a mount namespace of its own: in a container, allow CAP_SYS_ADMIN",
     cause
   })
 }

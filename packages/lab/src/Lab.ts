@@ -76,8 +76,9 @@ export interface LabRun {
 }
 
 /**
- * Boots a lab machine and runs a command in it. Closing the scope ends the machine. It has all files of the host,
- * which it cannot change; `/tmp`, `/run` and `/dev/shm` are new and in memory; there is no network but `lo`.
+ * Boots a lab machine and runs a command in it. Closing the scope ends the machine. It has all files of the host, and
+ * cannot change them: what it writes is kept in memory. `/tmp`, `/run` and `/dev/shm` are new; there is no network but
+ * `lo`. The command's environment also has `CAPSA_LAB=1`.
  *
  * @since 0.1.0
  * @category running
@@ -90,6 +91,7 @@ export const runInLab: (options: LabOptions) => Effect.Effect<LabRun, LabError, 
     const path = yield* Path.Path
     const mounts = [...(options.mounts ?? []), ...(yield* behindMemory(options.workingFolder))]
     yield* Effect.forEach(mounts, checkMount, { discard: true })
+    yield* checkTools
     yield* stage("preparing the lab's kernel")
     const image = yield* LabImage.image
 
@@ -117,11 +119,12 @@ export const runInLab: (options: LabOptions) => Effect.Effect<LabRun, LabError, 
       // QEMU may have ended before it opened the pipes, whose readers would then wait for ever.
       yield* Command.exitCode(Command.make("sh", "-c", ': <>"$0" <>"$1"', file("stdout"), file("stderr")))
       yield* Effect.all([stdout.exitCode, stderr.exitCode])
-      const code = /^started\n(\d+)\n$/.exec(yield* Effect.orElseSucceed(status, () => ""))?.[1]
+      const said = yield* Effect.orElseSucceed(status, () => "")
+      const code = /^started\n(\d+)\n$/.exec(said)?.[1]
       if (code !== undefined) return Number(code)
       const log = yield* Effect.orElseSucceed(fs.readFileString(file("kernel.log")), () => "")
       return yield* new LabError({
-        reason: "BootFailed",
+        reason: said === "" ? "BootFailed" : "MachineLost",
         subject: options.command[0],
         hint: "the end of the kernel's log says more; try more --memory if it ran out",
         cause: `${log.slice(-logTail)}\n${complaints}`.trim()
@@ -176,11 +179,21 @@ const checkMount = Effect.fnUntraced(function* (mount: Mount) {
   })
 })
 
-function lost(cause: unknown) {
+const checkTools = Effect.suspend(() => {
+  const missing = ["qemu-system-x86_64", "setpriv", "unshare", "mkfifo"].filter((tool) => Bun.which(tool) === null)
+  if (missing.length === 0) return Effect.void
   return new LabError({
     reason: "ToolMissing",
-    subject: "QEMU",
-    hint: "`bun run setup` installs what the lab needs",
+    subject: missing.join(", "),
+    hint: "`bun run setup` installs them, or: apt-get install qemu-system-x86 util-linux coreutils"
+  })
+})
+
+function lost(cause: unknown) {
+  return new LabError({
+    reason: "BootFailed",
+    subject: "setting the machine up",
+    hint: "check that the temporary folder is writable and has space",
     cause
   })
 }

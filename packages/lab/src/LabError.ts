@@ -11,8 +11,12 @@ import * as Schema from "effect/Schema"
  * - `ToolMissing`: a program that the lab needs is not installed.
  * - `ImageUnavailable`: the kernel or the initrd of the lab could not be built; `cause` is a `GuestError`.
  * - `InvalidMount`: a folder to be shown in the lab does not exist.
+ * - `PermissionDenied`: the lab was not started by root.
  * - `FileServerFailed`: the server of the host's files did not come up.
- * - `BootFailed`: QEMU ended without a status; `cause` holds the end of the kernel's log and of QEMU's messages.
+ * - `BootFailed`: the machine did not get as far as starting the command.
+ * - `MachineLost`: the machine ended while the command ran: the kernel panicked, say, or something powered it off.
+ *
+ * With the last two, `cause` holds the end of the kernel's log and QEMU's messages.
  *
  * @since 0.1.0
  * @category models
@@ -21,8 +25,10 @@ export const LabErrorReason = Schema.Literal(
   "ToolMissing",
   "ImageUnavailable",
   "InvalidMount",
+  "PermissionDenied",
   "FileServerFailed",
-  "BootFailed"
+  "BootFailed",
+  "MachineLost"
 )
 
 /**
@@ -53,6 +59,8 @@ const phrases: Record<LabErrorReason, string> = {
   ToolMissing: "needed by the lab but not installed",
   ImageUnavailable: "the lab's kernel or initrd cannot be built",
   InvalidMount: "no folder to show in the lab",
+  PermissionDenied: "only root may do this",
   FileServerFailed: "the host's files cannot be served to the lab",
-  BootFailed: "the lab machine ended without giving the command's status"
+  BootFailed: "the lab machine did not boot",
+  MachineLost: "the lab machine ended while it ran"
 }

@@ -2,8 +2,10 @@
 import * as StatusLine from "@capsa/guest/StatusLine"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as BunRuntime from "@effect/platform-bun/BunRuntime"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import { parseArguments, usage } from "./internal/parseArguments.ts"
 import * as Lab from "./Lab.ts"
 import type { LabError } from "./LabError.ts"
@@ -38,4 +40,6 @@ const program = Effect.gen(function* () {
   yield* Effect.flatMap(run.exitCode, exitWith)
 }).pipe(Effect.scoped, Effect.catchTag("LabError", report))
 
-BunRuntime.runMain(Effect.provide(program, BunContext.layer))
+BunRuntime.runMain(Effect.provide(program, BunContext.layer), {
+  teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : Cause.isInterruptedOnly(exit.cause) ? 130 : 1)
+})

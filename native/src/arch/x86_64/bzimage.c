@@ -152,9 +152,12 @@ enum capsa_status bzimage_load(const struct boot_file *file,
 	if (status == CAPSA_STATUS_OK)
 		status = bzimage_place(file, &header,
 				       kernel_image_low_memory(memory), &plan);
-	if (status == CAPSA_STATUS_OK)
-		status = boot_file_load(file, plan.offset, memory, plan.address,
-					plan.length, "setup_header.syssize");
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	/* It unpacks itself to all of its room. */
+	memory_back(memory, plan.address, plan.room);
+	status = boot_file_load(file, plan.offset, memory, plan.address,
+				plan.length, "setup_header.syssize");
 	if (status != CAPSA_STATUS_OK)
 		return status;
 

@@ -113,14 +113,13 @@ static bool elf_holds(const struct elf_headers *headers, uint64_t address)
 	return false;
 }
 
-/* Sets *end to the end of the highest segment. */
-static enum capsa_status elf_load_segments(const struct boot_file *file,
-					   const struct elf_headers *headers,
-					   const struct memory *memory,
-					   uint64_t *end)
+/* Checks all segments; [*start, *end) holds them. */
+static enum capsa_status elf_check_segments(const struct boot_file *file,
+					    const struct elf_headers *headers,
+					    uint64_t low_memory,
+					    uint64_t *start, uint64_t *end)
 {
-	uint64_t low_memory = kernel_image_low_memory(memory);
-
+	*start = UINT64_MAX;
 	*end = 0;
 	for (uint32_t i = 0; i < headers->file.e_phnum; i++) {
 		const Elf64_Phdr *segment = &headers->segments[i];
@@ -129,19 +128,41 @@ static enum capsa_status elf_load_segments(const struct boot_file *file,
 		if (!elf_is_loaded(segment))
 			continue;
 		status = elf_check_segment(file, segment, low_memory);
-		/* Fresh memory is zero, so is what follows p_filesz. */
-		if (status == CAPSA_STATUS_OK && segment->p_filesz > 0)
-			status = boot_file_load(file, segment->p_offset, memory,
-						segment->p_paddr,
-						segment->p_filesz, "p_offset");
 		if (status != CAPSA_STATUS_OK)
 			return status;
+		if (segment->p_paddr < *start)
+			*start = segment->p_paddr;
 		if (segment->p_paddr + segment->p_memsz > *end)
 			*end = segment->p_paddr + segment->p_memsz;
 	}
 	if (*end == 0)
 		return boot_file_refuse(file, "p_type", "nothing to load");
 	return CAPSA_STATUS_OK;
+}
+
+/* Sets *end to the end of the highest segment. */
+static enum capsa_status elf_load_segments(const struct boot_file *file,
+					   const struct elf_headers *headers,
+					   const struct memory *memory,
+					   uint64_t *end)
+{
+	uint64_t start = 0;
+	enum capsa_status status = elf_check_segments(
+		file, headers, kernel_image_low_memory(memory), &start, end);
+
+	if (status == CAPSA_STATUS_OK)
+		memory_back(memory, start, *end - start);
+	for (uint32_t i = 0;
+	     status == CAPSA_STATUS_OK && i < headers->file.e_phnum; i++) {
+		const Elf64_Phdr *segment = &headers->segments[i];
+
+		/* Fresh memory is zero, so is what follows p_filesz. */
+		if (elf_is_loaded(segment) && segment->p_filesz > 0)
+			status = boot_file_load(file, segment->p_offset, memory,
+						segment->p_paddr,
+						segment->p_filesz, "p_offset");
+	}
+	return status;
 }
 
 /* Takes the entry from a PHYS32_ENTRY note: 32 or 64 bits wide. */

@@ -64,7 +64,13 @@ export const bunTestInLab = async (options: BunTestOptions, watch: Watch): Promi
   const env = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`)
   const command = ["env", ...env, "sh", "-c", labScript, "sh", ...argumentsFor(options, "/tmp/junit.xml")]
   const lab = [process.execPath, "packages/lab/src/main.ts", "--", ...command]
-  const finished = await run(lab, { timeoutMs: options.timeoutMs, onLine: counting(watch) })
+  const count = counting(watch)
+  let isReport = false
+  const onLine = (line: string) => {
+    isReport ||= line === reportMark
+    if (!isReport) count(line)
+  }
+  const finished = await run(lab, { timeoutMs: options.timeoutMs, onLine })
   const xml = finished.stdout.split(`${reportMark}\n`)[1] ?? ""
   return withExit("bun test in the lab", finished.exitCode, parseJUnit(xml, options.files))
 }

@@ -4,7 +4,8 @@ import type { LabOptions } from "../Lab.ts"
 /** The files by which the lab's init learns what to show and what to run. */
 export const commandArchive = (options: LabOptions): ReadonlyArray<Entry> => {
   const shown = (options.mounts ?? []).map((mount) => `show ${quote(mount.host)} ${quote(mount.guest)}\n`)
-  const environment = Object.entries(options.environment ?? {}).map(([key, value]) => quote(`${key}=${value}`))
+  const variables = { ...options.environment, CAPSA_LAB: "1" }
+  const environment = Object.entries(variables).map(([key, value]) => quote(`${key}=${value}`))
   const command = [
     "exec env -i",
     ...environment,
