@@ -116,10 +116,10 @@ layer(inLab ? Qemu.layer({ program: "/bin/true" }) : Qemu.layer())(`a machine of
     Effect.gen(function* () {
       const { console, machine } = yield* prompted(planOf())
       yield* machine.pause
-      yield* type(machine, "echo $((6 * 7))")
-      expect(yield* Effect.exit(console.until("42", 300))).toMatchObject({ _tag: "Failure" })
+      yield* type(machine, "echo answer=$((6 * 7))")
+      expect(yield* Effect.exit(console.until("answer=42", 300))).toMatchObject({ _tag: "Failure" })
       yield* machine.resume
-      yield* console.until("42")
+      yield* console.until("answer=42")
     }))
 
   test("whose QEMU is killed from outside has failed, and says by what", () =>
