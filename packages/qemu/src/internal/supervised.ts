@@ -46,7 +46,8 @@ const closeTimeout = "1 second"
  * that a terminal's Ctrl-C does not reach it.
  *
  * On Linux the kernel kills it when this process dies in any way. That signal is tied to the thread that spawned, and
- * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker.
+ * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker. A death in the millisecond before
+ * setpriv has asked for the signal goes unnoticed; a QEMU that is left then stands still, for nobody lets it go.
  */
 export const spawn = Effect.fnUntraced(
   function* (argv: ReadonlyArray<string>, connections: number) {
