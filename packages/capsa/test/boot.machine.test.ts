@@ -129,7 +129,7 @@ describe(`boots on ${backendName}`, () => {
   test("a parameter of the user reaches the kernel", () =>
     Effect.gen(function* () {
       const vm = yield* booted({ boot: { ...quick, cmdline: 'panic=7 capsa.test="a b"' } })
-      const cmdline = yield* ask(vm, "sed 's/^/line: /' /proc/cmdline", /line: ([^\r\n]*)\r?\n/)
+      const cmdline = yield* ask(vm, 'echo "li""ne: $(cat /proc/cmdline)"', /line: ([^\r\n]*)\r?\n/)
       expect(cmdline).toContain('capsa.test="a b"')
       expect(cmdline).toContain("panic=7")
       expect(cmdline).not.toContain("panic=-1")
