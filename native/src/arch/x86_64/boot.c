@@ -14,9 +14,6 @@
 
 enum {
 	BOOT_PAGE = 4096,
-	/* What a small Linux has taken of its lowest memory at the first
-	 * process, measured */
-	BOOT_FIRST_BYTES = 10 << 20,
 	/* "virtio_mmio.device=4K@0xd0000000:21 " and some room */
 	BOOT_DEVICE_ARGUMENT = 48,
 };
