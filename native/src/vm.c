@@ -169,7 +169,7 @@ static enum capsa_status vm_create_devices(struct vm *vm, struct loop *loop,
 
 	if (status != CAPSA_STATUS_OK)
 		return status;
-	result = virtio_console_create(&console, &port);
+	result = virtio_console_create(&console, &port, false);
 	if (result < 0)
 		return error_system(error, -result, "create", "virtio-console");
 	status = vm_add_virtio(vm, VM_VIRTIO_CONSOLE, console, loop, error);

@@ -95,13 +95,23 @@ export const lock = Effect.fn("Cache.lock")(function* (file: string) {
   const held = Command.make("flock", file, "sh", "-c", "echo; exec cat").pipe(
     Command.start,
     Effect.flatMap((holder) => Stream.runHead(holder.stdout)),
-    Effect.mapError(unusable(file))
+    Effect.mapError((cause) =>
+      cause._tag === "SystemError" && cause.reason === "NotFound" ? noFlock(cause) : unusable(file)(cause)
+    )
   )
   if (Option.isNone(yield* held)) return yield* unusable(file)(undefined)
 })
 
 const hash = (inputs: ReadonlyArray<string>): string =>
   new Bun.CryptoHasher("sha256").update(JSON.stringify(inputs)).digest("hex").slice(0, 16)
+
+const noFlock = (cause: unknown) =>
+  new GuestError({
+    reason: "ToolMissing",
+    subject: "flock",
+    hint: "install util-linux; guest images are built on Debian and Ubuntu only",
+    cause
+  })
 
 const unusable = (subject: string) => (cause: unknown) =>
   new GuestError({

@@ -99,7 +99,7 @@ const initrdFor = Effect.fnUntraced(function* <R>(
   const path = yield* Path.Path
   const init = yield* Initrd.init
   const busybox = yield* Debian.busybox
-  const inputs = [initrdRevision, kernel, busybox.identity, Buffer.from(init).toString()]
+  const inputs = [Initrd.revision, ...guestModules, kernel, busybox.identity, Buffer.from(init).toString()]
   const folder = yield* Cache.entry(name, inputs, (folder) =>
     Effect.gen(function* () {
       const archive = Initrd.encode({
@@ -113,9 +113,6 @@ const initrdFor = Effect.fnUntraced(function* <R>(
   )
   return path.join(folder, "initrd")
 })
-
-/** Changes when the archive's layout or the list of modules does. */
-const initrdRevision = "1"
 
 const failed = (cause: unknown) =>
   new GuestError({

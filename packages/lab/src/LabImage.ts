@@ -27,7 +27,7 @@ export const image = Effect.gen(function* () {
   const init = yield* fs.readFile(initFile)
   const kernel = yield* Debian.kernel
   const busybox = yield* Debian.busybox
-  const inputs = [...modules, kernel.identity, busybox.identity, Buffer.from(init).toString()]
+  const inputs = [Initrd.revision, ...modules, kernel.identity, busybox.identity, Buffer.from(init).toString()]
   const folder = yield* Cache.entry("lab-initrd", inputs, (folder) =>
     Effect.gen(function* () {
       const archive = Initrd.encode({
