@@ -66,8 +66,8 @@ const typeUntilLeft = Effect.fnUntraced(function* <E>({ console }: Vm, keys: Str
   )
 })
 
-/** How long after its first word a kernel that doesn't tell of its init is taken to have one. */
-const initAfter = "5 seconds"
+/** A kernel that doesn't tell of its init is taken to have one when it has said something, and then nothing for so long. */
+const silence = "5 seconds"
 
 /** Waits until the guest takes input: the driver of a console drops what came before it. */
 const listening = (vm: Vm) => {
@@ -75,7 +75,7 @@ const listening = (vm: Vm) => {
     Stream.runDrain(Stream.takeUntil(vm.stageChanges, (stage) => stage.name === name))
   const init = reached("init")
   // The built-in guest always tells.
-  return vm.config.boot === undefined
-    ? init
-    : Effect.raceFirst(init, Effect.zipRight(reached("kernel"), Effect.sleep(initAfter)))
+  if (vm.config.boot === undefined) return init
+  const silent = Stream.runDrain(Stream.timeout(vm.console.chunks, silence))
+  return Effect.raceFirst(init, Effect.zipRight(reached("kernel"), silent))
 }

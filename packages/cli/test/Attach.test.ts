@@ -191,19 +191,26 @@ describe("a pipe", () => {
     }).pipe(Effect.provideService(Stdio, stdio))
   })
 
-  effect("reaches a kernel that doesn't tell of its init some time after its first word", () => {
+  effect("reaches a kernel that doesn't tell of its init when that falls silent", () => {
     const { stdio } = streams(false, Stream.make(bytes("end\r")))
     const quiet: Simulated.Script = ({ print, readLine }) =>
-      Effect.zipRight(print("hello\r\n"), Effect.as(readLine, { _tag: "PowerOff" } as const))
+      Effect.gen(function* () {
+        yield* Effect.fork(Effect.flatMap(readLine, (line) => print(`<${line}>`)))
+        yield* Effect.repeatN(Effect.zipRight(print("."), Effect.sleep("4 seconds")), 9)
+        yield* print("silent from here")
+        return yield* Effect.never
+      })
     return withGuest(
       quiet,
       Effect.gen(function* () {
         // Any file that is there: a simulated machine boots none.
         const vm = yield* Vm.launch({ boot: { kernel: import.meta.path } })
         yield* Effect.fork(Effect.scoped(copyInput(vm)))
-        yield* vm.console.expect("hello")
+        yield* Effect.fork(Effect.repeatN(TestClock.adjust("1 second"), 39))
+        const { before } = yield* vm.console.expect("silent from here")
+        expect(before).toBe("..........")
         yield* Effect.fork(TestClock.adjust("5 seconds"))
-        expect(yield* vm.wait).toEqual({ _tag: "PowerOff" })
+        yield* vm.console.expect("<end>")
       })
     ).pipe(Effect.provideService(Stdio, stdio))
   })
