@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,8 +12,6 @@
 
 /* Of one call, so that a machine being killed waits for no more than that. */
 #define BOOT_FILE_CHUNK ((uint64_t)16 << 20)
-
-#define BOOT_FILE_HUGE_PAGE ((uint64_t)2 << 20)
 
 static enum capsa_status boot_file_unreadable(const struct boot_file *file,
 					      int system_errno,
@@ -52,15 +49,30 @@ enum capsa_status boot_file_refuse(const struct boot_file *file,
 			 field, message);
 }
 
-static enum capsa_status boot_file_cut(const struct boot_file *file)
+static enum capsa_status boot_file_fill(const struct boot_file *file,
+					uint64_t offset, uint8_t *out,
+					uint64_t length)
 {
-	return boot_file_unreadable(file, 0, "read",
-				    "the file was cut while being read");
-}
+	while (length > 0) {
+		size_t chunk = (size_t)(length < BOOT_FILE_CHUNK
+						? length
+						: BOOT_FILE_CHUNK);
+		ssize_t got = pread(file->fd, out, chunk, (off_t)offset);
 
-static size_t boot_file_chunk(uint64_t length)
-{
-	return (size_t)(length < BOOT_FILE_CHUNK ? length : BOOT_FILE_CHUNK);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return boot_file_unreadable(file, errno, "pread",
+						    "reading failed");
+		if (got == 0)
+			return boot_file_unreadable(
+				file, 0, "pread",
+				"the file was cut while being read");
+		out += got;
+		offset += (uint64_t)got;
+		length -= (uint64_t)got;
+	}
+	return CAPSA_STATUS_OK;
 }
 
 static bool boot_file_holds(const struct boot_file *file, uint64_t offset,
@@ -72,53 +84,10 @@ static bool boot_file_holds(const struct boot_file *file, uint64_t offset,
 enum capsa_status boot_file_read(const struct boot_file *file, uint64_t offset,
 				 void *out, size_t length, const char *field)
 {
-	uint8_t *bytes = out;
-
 	if (!boot_file_holds(file, offset, length))
 		return boot_file_refuse(file, field,
 					"reaches beyond the file's end");
-	while (length > 0) {
-		ssize_t got = pread(file->fd, bytes, boot_file_chunk(length),
-				    (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return boot_file_unreadable(file, errno, "pread",
-						    "reading failed");
-		if (got == 0)
-			return boot_file_cut(file);
-		bytes += got;
-		offset += (uint64_t)got;
-		length -= (size_t)got;
-	}
-	return CAPSA_STATUS_OK;
-}
-
-/*
- * From the page cache to the memory's file, within the kernel: a page is
- * neither zeroed nor faulted in first. That is a third of the time of pread().
- */
-static enum capsa_status boot_file_send(const struct boot_file *file,
-					uint64_t offset, int memory_fd,
-					uint64_t length)
-{
-	off_t from = (off_t)offset;
-
-	while (length > 0) {
-		ssize_t sent = sendfile(memory_fd, file->fd, &from,
-					boot_file_chunk(length));
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0)
-			return boot_file_unreadable(file, errno, "sendfile",
-						    "reading failed");
-		if (sent == 0)
-			return boot_file_cut(file);
-		length -= (uint64_t)sent;
-	}
-	return CAPSA_STATUS_OK;
+	return boot_file_fill(file, offset, out, length);
 }
 
 /* The next bytes that are not a hole; their start, or end if there are none. */
@@ -139,23 +108,12 @@ static uint64_t boot_file_data(const struct boot_file *file, uint64_t offset,
 	return (uint64_t)start;
 }
 
-/*
- * Where the host gives huge pages on advice, it does so when a page is faulted
- * in, not when the memory's file is written: touch one page of each.
- */
-static void boot_file_touch(const uint8_t *host, uint64_t length)
-{
-	for (uint64_t i = 0; i < length; i += BOOT_FILE_HUGE_PAGE)
-		(void)*(const volatile uint8_t *)(host + i);
-}
-
 enum capsa_status boot_file_load(const struct boot_file *file, uint64_t offset,
 				 const struct memory *memory, uint64_t address,
 				 uint64_t length, const char *field)
 {
-	const uint8_t *host = memory_at(memory, address, length);
-	uint64_t end;
-	uint64_t to;
+	uint8_t *host = memory_at(memory, address, length);
+	uint64_t at = 0;
 
 	if (!boot_file_holds(file, offset, length))
 		return boot_file_refuse(file, field,
@@ -163,24 +121,22 @@ enum capsa_status boot_file_load(const struct boot_file *file, uint64_t offset,
 	if (!host)
 		return boot_file_refuse(file, field,
 					"reaches beyond guest memory");
-	boot_file_touch(host, length);
-	end = offset + length;
-	to = (uint64_t)(host - memory->mapping) - offset;
 	/* What is a hole in the file is zero in memory already. */
-	while (offset < end) {
+	while (at < length) {
 		uint64_t stop;
-		uint64_t start = boot_file_data(file, offset, end, &stop);
+		uint64_t start =
+			boot_file_data(file, offset + at, offset + length,
+				       &stop) -
+			offset;
 		enum capsa_status status;
 
-		if (start == end)
+		if (start == length)
 			break;
-		if (lseek(memory->fd, (off_t)(start + to), SEEK_SET) < 0)
-			return boot_file_unreadable(file, errno, "lseek",
-						    "memory has no such place");
-		status = boot_file_send(file, start, memory->fd, stop - start);
+		status = boot_file_fill(file, offset + start, host + start,
+					stop - offset - start);
 		if (status != CAPSA_STATUS_OK)
 			return status;
-		offset = stop;
+		at = stop - offset;
 	}
 	return CAPSA_STATUS_OK;
 }

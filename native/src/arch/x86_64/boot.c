@@ -14,9 +14,7 @@
 
 enum {
 	BOOT_PAGE = 4096,
-	/* What a small Linux has taken of its lowest memory at the first
-	 * process, measured */
-	BOOT_FIRST_BYTES = 10 << 20,
+	BOOT_PAGE_DESCRIPTOR = 64, /* struct page of Linux */
 	/* "virtio_mmio.device=4K@0xd0000000:21 " and some room */
 	BOOT_DEVICE_ARGUMENT = 48,
 };
@@ -101,6 +99,26 @@ static enum capsa_status boot_write_cmdline(const struct memory *memory,
 	return CAPSA_STATUS_OK;
 }
 
+/*
+ * Linux allocates from the top of memory down, in front of the initrd: first
+ * of all the descriptors of its pages, and writes them all.
+ */
+static void boot_back_top(const struct memory *memory, uint64_t initrd,
+			  uint64_t size)
+{
+	const struct memory_range *last =
+		&memory->ranges[memory->range_count - 1];
+	uint64_t end = last->address + last->size;
+	uint64_t descriptors = memory->size / BOOT_PAGE * BOOT_PAGE_DESCRIPTOR;
+
+	if (initrd < last->address) {
+		memory_back(memory, end - descriptors, descriptors);
+		memory_back(memory, initrd, size);
+	} else if (initrd - last->address > descriptors) {
+		memory_back(memory, initrd - descriptors, descriptors + size);
+	}
+}
+
 /* As high as the kernel allows, out of the way of its unpacking. */
 static enum capsa_status boot_load_initrd(const struct memory *memory,
 					  const struct arch_boot_files *files,
@@ -135,6 +153,7 @@ static enum capsa_status boot_load_initrd(const struct memory *memory,
 			(unsigned long long)top);
 	info->initrd = (top - file.size) & -(uint64_t)BOOT_PAGE;
 	info->initrd_size = file.size;
+	boot_back_top(memory, info->initrd, file.size);
 	return boot_file_load(&file, 0, memory, info->initrd, file.size,
 			      "size");
 }
