@@ -31,7 +31,7 @@ const boot = Effect.gen(function* () {
   const kernel = yield* ask(vm, "uname -sr")
   const output = yield* ask(vm, command)
   yield* Progress.stage("switching it off")
-  const exit = yield* vm.stop()
+  const exit = yield* vm.stop({ grace: "1 minute" })
   return { backend: vm.backend, kernel, output, exit, stages: yield* vm.stages }
 }).pipe(Effect.scoped, Effect.provide(StatusLine.layer), Effect.provide(Backend.auto))
 

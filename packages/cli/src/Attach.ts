@@ -3,6 +3,7 @@ import type { BootStage } from "@capsa/core"
 import type { Vm } from "capsa/Vm"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { type Output, Stdio } from "./Stdio.ts"
 
@@ -52,15 +53,18 @@ export const copyInput = (vm: Vm) =>
     Effect.catchTag("MachineError", (error) => (error.reason === "NotRunning" ? Effect.never : error))
   )
 
-const typeUntilLeft = <E>({ console }: Vm, keys: Stream.Stream<Uint8Array, E>) =>
-  keys.pipe(
-    Stream.mapEffect((pressed) => {
-      const end = pressed.indexOf(leaveKey)
-      return Effect.as(console.write(end === -1 ? pressed : pressed.subarray(0, end)), end !== -1)
-    }),
-    Stream.takeUntil((left) => left),
-    Stream.runDrain
+/** Pieces of typing that wait for a guest which takes none; what is typed beyond is dropped. */
+const typedAheadMax = 1024
+
+/** Whatever the guest does, the keys are read, so that one can always leave. */
+const typeUntilLeft = Effect.fnUntraced(function* <E>({ console }: Vm, keys: Stream.Stream<Uint8Array, E>) {
+  const typed = yield* Queue.dropping<Uint8Array>(typedAheadMax)
+  yield* Queue.take(typed).pipe(Effect.flatMap(console.write), Effect.forever, Effect.fork)
+  yield* keys.pipe(
+    Stream.takeWhile((pressed) => !pressed.includes(leaveKey)),
+    Stream.runForEach((pressed) => Queue.offer(typed, pressed))
   )
+})
 
 /** How long after its first word a kernel that doesn't tell of its init is taken to have one. */
 const initAfter = "5 seconds"

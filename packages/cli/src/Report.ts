@@ -2,6 +2,7 @@
 import { BackendError, MachineError, VmBootError, VmConfigError } from "@capsa/core"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { RunError, UsageError } from "./CliError.ts"
 import { Stdio, StdioError } from "./Stdio.ts"
@@ -58,11 +59,17 @@ const partsOf = (error: ReportedError): ReadonlyArray<{ readonly what: string; r
     ? error.problems.map(({ path, detail, hint }) => ({ what: `${optionOf[path] ?? path}: ${detail}`, fix: hint }))
     : [{ what: error.message, fix: error.hint }]
 
-/** The last words of a machine that did not come up. */
+/** What a machine that did not come up said last, or the program that should have built its guest. */
 const lastWords = (error: ReportedError): ReadonlyArray<string> => {
-  if (error._tag !== "VmBootError" || error.consoleTail === undefined) return []
-  return error.consoleTail.trimEnd().split("\n").slice(-consoleLines)
+  if (error._tag !== "VmBootError") return []
+  const said = error.reason === "GuestUnavailable" ? textOf(rootOf(error.cause)) : (error.consoleTail ?? "")
+  return said === "" ? [] : said.trimEnd().split("\n").slice(-consoleLines)
 }
+
+const rootOf = (cause: unknown): unknown =>
+  Predicate.hasProperty(cause, "cause") && cause.cause !== undefined ? rootOf(cause.cause) : cause
+
+const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause ?? ""))
 
 const consoleLines = 12
 

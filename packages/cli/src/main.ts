@@ -29,7 +29,7 @@ const internalError = (cause: Cause.Cause<never>) =>
 
 const program = Cli.main(process.argv.slice(2)).pipe(
   Effect.tapErrorCause((cause) => (Cause.isInterruptedOnly(cause) ? Effect.void : internalError(cause))),
-  Effect.provide(Layer.mergeAll(BunContext.layer, Stdio.layer, Log.layer))
+  Effect.provide(Layer.merge(BunContext.layer, Layer.provideMerge(Log.layer, Stdio.layer)))
 )
 
 const statusOf = (exit: Exit.Exit<unknown, unknown>): number => {

