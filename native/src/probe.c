@@ -13,14 +13,13 @@
 #include "kvm.h"
 #include "memory.h"
 
-enum { PROBE_ROUNDS = 3 };
+enum { PROBE_ROUNDS = 4 };
 
 #define PROBE_MEMORY_BYTES (16ull << 20)
 
 /* Hardware needs well under a nanosecond an instruction, software emulation
  * of a whole processor a few, and KVM's interpreter about 600. */
-#define PROBE_EMULATED_PS 100000ull
-#define PROBE_CERTAIN_PS  (4 * PROBE_EMULATED_PS)
+#define PROBE_EMULATED_PS 200000ull
 
 struct probe {
 	int kvm_fd; /* owned, like the rest; -1: none */
@@ -112,8 +111,10 @@ static enum capsa_status probe_measure(struct probe *probe,
 				       struct capsa_error *error)
 {
 	*picoseconds = UINT64_MAX;
-	/* One round is enough unless it lies near the border. */
-	for (int i = 0; i < PROBE_ROUNDS; i++) {
+	/* A round can be slow for what it met first or for a busy host, so the
+	 * quickest counts; one that is quick enough ends the doubt. */
+	for (int i = 0; i<PROBE_ROUNDS && * picoseconds> PROBE_EMULATED_PS;
+	     i++) {
 		uint64_t round = 0;
 		enum capsa_status status = probe_round(probe, &round, error);
 
@@ -121,8 +122,6 @@ static enum capsa_status probe_measure(struct probe *probe,
 			return status;
 		if (round < *picoseconds)
 			*picoseconds = round;
-		if (round <= PROBE_EMULATED_PS || round > PROBE_CERTAIN_PS)
-			break;
 	}
 	return CAPSA_STATUS_OK;
 }

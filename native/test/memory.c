@@ -130,6 +130,38 @@ static void only_touched_pages_are_resident(void)
 	CHECK(memory_resident(&memory) == 0);
 }
 
+static void backing_changes_no_byte(void)
+{
+	static const struct {
+		uint64_t address, length;
+	} asked[] = {
+		{ 0, 1 },
+		{ 3 * MIB, 4 * MIB },
+		{ 17 * MIB - 1, 1 },
+		{ 17 * MIB - 1, 2 },
+		{ 16 * MIB, 1 << 30 },
+		{ 0, 17 * MIB },
+		{ 1ull << 40, 2 * MIB },
+		{ UINT64_MAX - MIB, MIB },
+	};
+	struct memory memory;
+	uint64_t word = 0x0123456789abcdef;
+
+	CHECK(create(&memory, 17 * MIB, NULL) == CAPSA_STATUS_OK);
+	for (uint64_t at = 0; at < 17 * MIB; at += MIB)
+		CHECK(memory_write(&memory, at, &word, sizeof(word)) == 0);
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+		memory_back(&memory, asked[i].address, asked[i].length);
+	for (uint64_t at = 0; at < 17 * MIB; at += MIB) {
+		CHECK(memory_read(&memory, at, &word, sizeof(word)) == 0);
+		CHECK(word == 0x0123456789abcdef);
+		CHECK(memory_read(&memory, at + 8, &word, sizeof(word)) == 0);
+		CHECK(word == 0);
+		word = 0x0123456789abcdef;
+	}
+	memory_destroy(&memory);
+}
+
 static void its_file_is_sealed_and_private(void)
 {
 	struct memory memory;
@@ -196,6 +228,7 @@ int main(void)
 	TEST(no_range_is_left);
 	TEST(what_is_written_is_read);
 	TEST(only_touched_pages_are_resident);
+	TEST(backing_changes_no_byte);
 	TEST(its_file_is_sealed_and_private);
 	TEST(sizes_are_checked);
 	TEST(more_than_the_host_maps_is_an_error);

@@ -47,7 +47,7 @@ static void set_up(uint64_t features)
 	fake_console_create(&host);
 	irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	CHECK(loop_create(&loop) == 0);
-	CHECK(virtio_console_create(&device, &port) == 0);
+	CHECK(virtio_console_create(&device, &port, true) == 0);
 	CHECK(virtio_mmio_create(&mmio, device, &memory, loop, irq_fd) == 0);
 	lay_rings();
 	CHECK(fake_bring_up(mmio, features, queues, QUEUES) == 0xf);

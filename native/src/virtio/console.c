@@ -383,27 +383,28 @@ static void console_destroy(struct virtio_device *device)
 	free(console_of(device));
 }
 
-static const struct virtio_device_ops console_ops = {
-	.device_id = VIRTIO_ID_CONSOLE,
-	.features = UINT64_C(1) << VIRTIO_CONSOLE_F_MULTIPORT,
-	.queue_count = CONSOLE_QUEUES,
-	.queue_size_max = CONSOLE_QUEUE_SIZE,
-	.config_size = sizeof(struct virtio_console_config),
-	.activate = console_activate,
-	.notify = console_notify,
-	.reset = console_reset,
-	.config_read = console_config_read,
-	.destroy = console_destroy,
-};
+#define CONSOLE_OPS(offered, queues)                                           \
+	{                                                                      \
+		.device_id = VIRTIO_ID_CONSOLE, .features = (offered),         \
+		.queue_count = (queues), .queue_size_max = CONSOLE_QUEUE_SIZE, \
+		.config_size = sizeof(struct virtio_console_config),           \
+		.activate = console_activate, .notify = console_notify,        \
+		.reset = console_reset, .config_read = console_config_read,    \
+		.destroy = console_destroy,                                    \
+	}
+
+static const struct virtio_device_ops console_ops = CONSOLE_OPS(0, 2);
+static const struct virtio_device_ops console_multiport_ops = CONSOLE_OPS(
+	UINT64_C(1) << VIRTIO_CONSOLE_F_MULTIPORT, CONSOLE_QUEUES);
 
 int virtio_console_create(struct virtio_device **out,
-			  const struct console_port *port)
+			  const struct console_port *port, bool multiport)
 {
 	struct console *console = calloc(1, sizeof(*console));
 
 	if (!console)
 		return -ENOMEM;
-	console->device.ops = &console_ops;
+	console->device.ops = multiport ? &console_multiport_ops : &console_ops;
 	console->channels[0] = (struct console_channel) {
 		.host = *port,
 		.name = "capsa.console",

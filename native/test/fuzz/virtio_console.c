@@ -101,7 +101,7 @@ static void fuzz_create(void)
 	host = (struct fuzz_host) { 0 };
 	memset(memory_at(&memory, MESSAGES, 64), 0, 64);
 	fuzz_lay_rings(SIZE);
-	if (virtio_console_create(&device, &port) < 0 ||
+	if (virtio_console_create(&device, &port, true) < 0 ||
 	    virtio_mmio_create(&mmio, device, &memory, loop, irq_fd) < 0)
 		__builtin_trap();
 }

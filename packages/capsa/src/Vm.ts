@@ -92,14 +92,13 @@ export const launch: (config: VmConfig) => Effect.Effect<Vm, VmError, Backend | 
     const millisSinceLaunch = yield* stopwatch
     const { boot, ...backend } = yield* Backend
     const id = yield* Effect.sync(() => crypto.randomUUID())
-    const name = input.name ?? BootPlan.defaultName(id)
+    const config = yield* decode(input)
+    const name = config.name ?? BootPlan.defaultName(id)
     const annotations = { "vm.id": id, "vm.name": name, "vm.backend": backend.name }
-    const life = Effect.gen(function* () {
-      const config = yield* decode(input)
-      const plan = yield* makePlan(config, id, backend.capabilities)
-      return { config, ...(yield* Life.make(boot(plan), config, millisSinceLaunch)) }
-    })
     yield* Effect.annotateCurrentSpan(annotations)
+    const life = Effect.flatMap(makePlan(config, id, backend.capabilities), (plan) =>
+      Life.make(boot(plan), config, millisSinceLaunch)
+    )
     const vm = yield* inScopeOfItsOwn(life).pipe(
       Effect.tapError((error) => Effect.logDebug("launch failed", error)),
       Effect.annotateLogs(annotations)
@@ -110,6 +109,7 @@ export const launch: (config: VmConfig) => Effect.Effect<Vm, VmError, Backend | 
       ...vm,
       id,
       name,
+      config,
       backend,
       stop: (options) => annotated(stop(options)),
       kill: annotated(kill),

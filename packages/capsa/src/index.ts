@@ -1,6 +1,6 @@
 /** Virtual machines from TypeScript. */
 export {
-  type BackendError,
+  BackendError,
   type BackendName,
   BootStage,
   Capabilities,
@@ -8,6 +8,7 @@ export {
   type Finding,
   MachineError,
   type MachineStats,
+  type PassedOver,
   type ProbeReport,
   VmBootError,
   VmConfig,
@@ -16,6 +17,7 @@ export {
   VmExit,
   VmStatus
 } from "@capsa/core"
+export * as KernelCmdline from "@capsa/core/KernelCmdline"
 export { Kvm } from "@capsa/kvm"
 export { Qemu } from "@capsa/qemu"
 export * as Backend from "./Backend.ts"

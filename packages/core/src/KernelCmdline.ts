@@ -25,9 +25,6 @@ export type Architecture = "x86_64" | "arm64"
 /** The longest command line that a kernel takes, in bytes without the final NUL: COMMAND_LINE_SIZE - 1. */
 export const lengthMax: Readonly<Record<Architecture, number>> = { x86_64: 2047, arm64: 2047 }
 
-/** Nothing. @category constructors */
-export const empty: KernelCmdline = { parameters: [], init: [] }
-
 /**
  * Makes a command line of parameters and arguments of init, keeping their order and removing what the kernel would
  * override anyway. Fails where no spelling exists that the kernel would read as given.

@@ -9,10 +9,9 @@ import * as Schema from "effect/Schema"
  */
 export const MemorySize = Schema.Union(
   Schema.Int,
-  Schema.String.pipe(Schema.pattern(/^\d{1,9}(MiB|GiB|TiB)$/, { jsonSchema: { pattern: "^\\d{1,9}(MiB|GiB|TiB)$" } }))
+  Schema.String.pipe(Schema.pattern(/^\d{1,9}(MiB|GiB|TiB)$/))
 ).annotations({
   identifier: "MemorySize",
-  message: () => ({ message: "is not a memory size", override: true }),
   description: 'a whole number with a binary unit ("512MiB", "2GiB", "1TiB"), or a number of MiB'
 })
 /** @category models */

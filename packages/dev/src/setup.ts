@@ -39,8 +39,7 @@ const setUp = async (purpose: Purpose, progress: Progress): Promise<void> => {
   )
   await progress.step("guest images", async (report) => {
     const built = await buildImages(purpose, report)
-    if (built !== undefined)
-      succeed(built, "building the guest images", "follow what it says above, then run this again")
+    succeed(built, "building the guest images", "follow what it says above, then run this again")
   })
 }
 

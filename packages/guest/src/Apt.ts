@@ -7,7 +7,6 @@
 import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
-import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Cache from "./Cache.ts"
@@ -30,27 +29,27 @@ export interface Package {
 }
 
 /**
- * The package `name`. The package lists are fetched when there are none yet, and then kept: the same cache gives the
+ * The package `name`. The package lists are fetched when they do not have it, and else kept: the same cache gives the
  * same versions until a version has gone from the sources, or `refresh` ran.
  *
  * @since 0.1.0
  * @category packages
  */
-export const resolve = Effect.fn("Apt.resolve")(function* (name: string) {
-  const known = yield* show(name)
-  if (Option.isSome(known)) return known.value
-  const complaints = yield* refresh
-  const found = yield* show(name)
-  return Option.isSome(found) ? found.value : yield* unavailable(name, complaints)
-})
+export const resolve = (name: string) => resolveFirst([name])
 
 /**
- * The first of `names` that the sources have: distributions differ in what they call a thing.
+ * The first of `names` that the sources have, for what distributions call differently. See `resolve`.
  *
  * @since 0.1.0
  * @category packages
  */
-export const resolveFirst = (names: Arr.NonEmptyReadonlyArray<string>) => Effect.firstSuccessOf(names.map(resolve))
+export const resolveFirst = Effect.fn("Apt.resolveFirst")(function* (names: ReadonlyArray<string>) {
+  const known = yield* showFirst(names)
+  if (Option.isSome(known)) return known.value
+  const complaints = yield* refresh
+  const found = yield* showFirst(names)
+  return Option.isSome(found) ? found.value : yield* unavailable(names.join(" or "), complaints)
+})
 
 /**
  * Tells one build of a package from any other; for cache keys.
@@ -112,6 +111,14 @@ export const unpack = Effect.fn("Apt.unpack")(function* (wanted: Package, folder
   yield* stage(`unpacking ${wanted.name}`)
   yield* output(Command.make("dpkg-deb", "-x", path.join(download, archive), folder))
 }, Effect.scoped)
+
+const showFirst = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+  for (const name of names) {
+    const found = yield* show(name)
+    if (Option.isSome(found)) return found
+  }
+  return Option.none<Package>()
+})
 
 /** What the lists say of a package, if anything. */
 const show = Effect.fnUntraced(function* (name: string) {

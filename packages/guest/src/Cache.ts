@@ -9,8 +9,10 @@ import type * as CommandExecutor from "@effect/platform/CommandExecutor"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Config from "effect/Config"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { GuestError } from "./GuestError.ts"
 
@@ -84,6 +86,55 @@ export const entry = Effect.fn("Cache.entry")(function* <E, R>(
 })
 
 /**
+ * What `build` gave last time, as long as `recipe` is the same and every absolute path in it is there; otherwise runs
+ * `build` and keeps its answer. For what takes long to find out, such as what the distribution offers today.
+ *
+ * @since 0.1.0
+ * @category caching
+ */
+export const remembered = Effect.fn("Cache.remembered")(function* <A extends Answer, E, R>(
+  name: string,
+  recipe: ReadonlyArray<string>,
+  schema: Schema.Schema<A>,
+  build: Effect.Effect<A, E, R>
+) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const file = path.join(yield* folder, "guest", `${name}-${hash(recipe)}.json`)
+  const json = Schema.parseJson(schema)
+  const exists = (part: string) => (path.isAbsolute(part) ? fs.exists(part) : Effect.succeed(true))
+  const last = yield* fs.readFileString(file).pipe(
+    Effect.flatMap(Schema.decode(json)),
+    Effect.filterEffectOrFail({
+      predicate: (answer) => Effect.map(Effect.forEach(Object.values(answer), exists), (all) => all.every(Boolean)),
+      orFailWith: () => "gone"
+    }),
+    Effect.option
+  )
+  if (Option.isSome(last) && !(yield* Updating)) return last.value
+  const answer = yield* build
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const draft = yield* fs.makeTempFileScoped({ directory: path.dirname(file) })
+      yield* fs.writeFileString(draft, yield* Effect.orDie(Schema.encode(json)(answer)))
+      yield* fs.rename(draft, file)
+    })
+  ).pipe(Effect.mapError(unusable(file)))
+  return answer
+})
+
+/** What can be remembered: texts and paths. */
+type Answer = { readonly [name: string]: string }
+
+/**
+ * Whether to ask what the distribution offers now, whatever is remembered.
+ *
+ * @since 0.1.0
+ * @category caching
+ */
+export class Updating extends Context.Reference<Updating>()("@capsa/guest/Updating", { defaultValue: () => false }) {}
+
+/**
  * Holds an exclusive lock on `file` until the scope closes. The kernel frees it when the process ends, however it
  * ends.
  *
@@ -95,13 +146,23 @@ export const lock = Effect.fn("Cache.lock")(function* (file: string) {
   const held = Command.make("flock", file, "sh", "-c", "echo; exec cat").pipe(
     Command.start,
     Effect.flatMap((holder) => Stream.runHead(holder.stdout)),
-    Effect.mapError(unusable(file))
+    Effect.mapError((cause) =>
+      cause._tag === "SystemError" && cause.reason === "NotFound" ? noFlock(cause) : unusable(file)(cause)
+    )
   )
   if (Option.isNone(yield* held)) return yield* unusable(file)(undefined)
 })
 
 const hash = (inputs: ReadonlyArray<string>): string =>
   new Bun.CryptoHasher("sha256").update(JSON.stringify(inputs)).digest("hex").slice(0, 16)
+
+const noFlock = (cause: unknown) =>
+  new GuestError({
+    reason: "ToolMissing",
+    subject: "flock",
+    hint: "install util-linux; guest images are built on Debian and Ubuntu only",
+    cause
+  })
 
 const unusable = (subject: string) => (cause: unknown) =>
   new GuestError({

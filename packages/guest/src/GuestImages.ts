@@ -6,6 +6,7 @@
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Apt from "./Apt.ts"
 import * as Cache from "./Cache.ts"
 import * as Debian from "./Debian.ts"
@@ -20,12 +21,17 @@ import * as TinyKernel from "./TinyKernel.ts"
  * @since 0.1.0
  * @category models
  */
-export interface GuestImage {
-  readonly kernel: string
-  readonly initrd: string
+export const GuestImage = Schema.Struct({
+  kernel: Schema.String,
+  initrd: Schema.String,
   /** What `uname -r` says in the guest. */
-  readonly kernelRelease: string
-}
+  kernelRelease: Schema.String
+})
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type GuestImage = typeof GuestImage.Type
 
 /**
  * The distribution's unmodified kernel (a bzImage) with our initrd. The kernel finds virtio-mmio devices through ACPI
@@ -35,10 +41,16 @@ export interface GuestImage {
  * @category images
  */
 export const debian = Effect.gen(function* () {
+  const init = yield* Initrd.init
+  const recipe = [Initrd.revision, ...guestModules, Buffer.from(init).toString()]
+  return yield* Cache.remembered("debian", recipe, GuestImage, Apt.retryWithFreshLists(buildDebian))
+}).pipe(Effect.withSpan("GuestImages.debian"))
+
+const buildDebian = Effect.gen(function* () {
   const kernel = yield* Debian.kernel
   const initrd = yield* initrdFor("debian-initrd", kernel.identity, KernelModules.closure(kernel.modules, guestModules))
   return { kernel: kernel.bzImage, initrd, kernelRelease: kernel.release } satisfies GuestImage
-}).pipe(Apt.retryWithFreshLists, Effect.withSpan("GuestImages.debian"))
+})
 
 /**
  * A tiny image also comes as a bzImage, and tells what it was built from.
@@ -46,13 +58,19 @@ export const debian = Effect.gen(function* () {
  * @since 0.1.0
  * @category models
  */
-export interface TinyImage extends GuestImage {
+export const TinyImage = Schema.Struct({
+  ...GuestImage.fields,
   /** The same file as `kernel`. */
-  readonly vmlinux: string
-  readonly bzImage: string
-  readonly config: string
-  readonly provenance: string
-}
+  vmlinux: Schema.String,
+  bzImage: Schema.String,
+  config: Schema.String,
+  provenance: Schema.String
+})
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type TinyImage = typeof TinyImage.Type
 
 /**
  * Our own small kernel (`kernel` is its ELF image) with our initrd: boots fastest, finds virtio-mmio devices through
@@ -62,6 +80,12 @@ export interface TinyImage extends GuestImage {
  * @category images
  */
 export const tiny = Effect.gen(function* () {
+  const init = yield* Initrd.init
+  const recipe = [Initrd.revision, Buffer.from(init).toString(), ...(yield* TinyKernel.recipe)]
+  return yield* Cache.remembered("tiny", recipe, TinyImage, Apt.retryWithFreshLists(buildTiny))
+}).pipe(Effect.withSpan("GuestImages.tiny"))
+
+const buildTiny = Effect.gen(function* () {
   const { vmlinux, bzImage, config, provenance, release } = yield* TinyKernel.kernel
   const initrd = yield* initrdFor("tiny-initrd", "", Effect.succeed([]))
   return {
@@ -73,7 +97,7 @@ export const tiny = Effect.gen(function* () {
     config,
     provenance
   } satisfies TinyImage
-}).pipe(Apt.retryWithFreshLists, Effect.withSpan("GuestImages.tiny"))
+})
 
 /** What Debian and Ubuntu build as modules of the devices that a capsa machine has. */
 const guestModules = [
@@ -99,7 +123,7 @@ const initrdFor = Effect.fnUntraced(function* <R>(
   const path = yield* Path.Path
   const init = yield* Initrd.init
   const busybox = yield* Debian.busybox
-  const inputs = [initrdRevision, kernel, busybox.identity, Buffer.from(init).toString()]
+  const inputs = [Initrd.revision, ...guestModules, kernel, busybox.identity, Buffer.from(init).toString()]
   const folder = yield* Cache.entry(name, inputs, (folder) =>
     Effect.gen(function* () {
       const archive = Initrd.encode({
@@ -113,9 +137,6 @@ const initrdFor = Effect.fnUntraced(function* <R>(
   )
   return path.join(folder, "initrd")
 })
-
-/** Changes when the archive's layout or the list of modules does. */
-const initrdRevision = "1"
 
 const failed = (cause: unknown) =>
   new GuestError({

@@ -25,6 +25,14 @@ export interface InitrdOptions {
 }
 
 /**
+ * Changes when `encode` or `powerButton` give another archive for the same options; for cache keys.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const revision = "1"
+
+/**
  * The uncompressed archive: unpacking takes the guest longer than the host saves by a smaller file.
  *
  * @since 0.1.0

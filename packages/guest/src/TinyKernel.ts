@@ -36,6 +36,18 @@ export interface TinyKernel {
 }
 
 /**
+ * What is ours of the build's inputs: its steps' revision, and the configuration fragment.
+ *
+ * @since 0.1.0
+ * @category configuration
+ */
+export const recipe: Effect.Effect<readonly [revision: string, fragment: string], GuestError, FileSystem.FileSystem> =
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(fragmentFile)).pipe(
+    Effect.map((fragment) => [buildRevision, fragment] as const),
+    Effect.mapError((cause) => failed("reading the kernel's configuration")(cause))
+  )
+
+/**
  * Builds the kernel unless it is in the cache; about three minutes on two cores.
  *
  * @since 0.1.0
@@ -44,7 +56,7 @@ export interface TinyKernel {
 export const kernel = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const fragment = yield* Effect.mapError(fs.readFileString(fragmentFile), failed("reading the kernel's configuration"))
+  const [, fragment] = yield* recipe
   const meta = yield* Apt.resolve("linux-source")
   const source = yield* Effect.flatMap(dependency(meta, /^linux-source-\d/), Apt.resolve)
   const folder = yield* Cache.entry("tiny", [buildRevision, Apt.identity(source), fragment], (folder) =>

@@ -1,3 +1,4 @@
+export * as Apt from "./Apt.ts"
 export * as Cache from "./Cache.ts"
 export * as Cpio from "./Cpio.ts"
 export * as Debian from "./Debian.ts"

@@ -1,15 +1,19 @@
-/** `bun packages/guest/src/main.ts build [debian|tiny|all] [--json]`: builds images and prints their paths. */
+/**
+ * `bun packages/guest/src/main.ts build [debian|tiny|all] [--update] [--json]`: builds images and prints their paths.
+ *
+ * `--update` asks what the distribution offers now; otherwise what was built once stays.
+ */
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as BunRuntime from "@effect/platform-bun/BunRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type { BuildContext } from "./Cache.ts"
+import { type BuildContext, Updating } from "./Cache.ts"
 import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
-const usage = "usage: bun packages/guest/src/main.ts build [debian|tiny|all] [--json]\n"
+const usage = "usage: bun packages/guest/src/main.ts build [debian|tiny|all] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 
@@ -40,12 +44,16 @@ const report = (error: GuestError) =>
   )
 
 const program = Effect.gen(function* () {
-  const words = process.argv.slice(2).filter((word) => word !== "--json")
+  const options = new Set(["--json", "--update"])
+  const words = process.argv.slice(2).filter((word) => !options.has(word))
   const [verb, selection = "all", ...rest] = words
   if (verb !== "build" || !isSelection(selection) || rest.length > 0) {
     return yield* Effect.zipRight(print(process.stderr, usage), exitWith(2))
   }
-  const images = yield* Effect.provide(selections[selection], StatusLine.layer)
+  const images = yield* selections[selection].pipe(
+    Effect.provideService(Updating, process.argv.includes("--update")),
+    Effect.provide(StatusLine.layer)
+  )
   const json = process.argv.includes("--json")
   yield* print(process.stdout, json ? `${JSON.stringify(images)}\n` : table(images))
 }).pipe(Effect.catchTag("GuestError", report))

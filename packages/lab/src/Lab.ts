@@ -43,7 +43,10 @@ export interface Mount {
 export interface LabOptions {
   /** A program, looked up on the path of `environment`, and its arguments. It runs as root. */
   readonly command: Arr.NonEmptyReadonlyArray<string>
-  /** Absolute path of a folder of the host. The command may write in it: what it writes is lost with the machine. */
+  /**
+   * Absolute path of a folder of the host. What the command writes there is lost with the machine; below `/tmp`,
+   * `/run` and `/dev/shm` it cannot write there at all.
+   */
   readonly workingFolder: string
   /** The whole environment of the command. Default: empty. */
   readonly environment?: Readonly<Record<string, string>>
@@ -89,11 +92,11 @@ export const runInLab: (options: LabOptions) => Effect.Effect<LabRun, LabError, 
   function* (options: LabOptions) {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    const mounts = [...(options.mounts ?? []), ...(yield* behindMemory(options.workingFolder))]
-    yield* Effect.forEach(mounts, checkMount, { discard: true })
+    yield* Effect.forEach(options.mounts ?? [], checkMount, { discard: true })
     yield* checkTools
     yield* stage("preparing the lab's kernel")
     const image = yield* LabImage.image
+    const mounts = [...(options.mounts ?? []), ...(yield* behindMemory(options.workingFolder))]
 
     yield* stage("starting the lab")
     const folder = yield* fs.makeTempDirectoryScoped({ prefix: "capsa-lab." })

@@ -12,6 +12,7 @@ import * as KernelModules from "@capsa/guest/KernelModules"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { LabError } from "./LabError.ts"
 
 /**
@@ -23,11 +24,29 @@ import { LabError } from "./LabError.ts"
  */
 export const image = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
   const init = yield* fs.readFile(initFile)
+  const recipe = [Initrd.revision, ...modules, Buffer.from(init).toString()]
+  return yield* Cache.remembered("lab", recipe, LabImage, retryWithFreshLists(build(init)))
+}).pipe(
+  Effect.mapError(
+    (cause) =>
+      new LabError({
+        reason: "ImageUnavailable",
+        subject: cause.message,
+        hint: cause._tag === "GuestError" ? cause.hint : "check that CAPSA_CACHE_DIR is writable and has space",
+        cause
+      })
+  )
+)
+
+const LabImage = Schema.Struct({ kernel: Schema.String, initrd: Schema.String })
+
+const build = Effect.fnUntraced(function* (init: Uint8Array) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
   const kernel = yield* Debian.kernel
   const busybox = yield* Debian.busybox
-  const inputs = [...modules, kernel.identity, busybox.identity, Buffer.from(init).toString()]
+  const inputs = [Initrd.revision, ...modules, kernel.identity, busybox.identity, Buffer.from(init).toString()]
   const folder = yield* Cache.entry("lab-initrd", inputs, (folder) =>
     Effect.gen(function* () {
       const archive = Initrd.encode({
@@ -39,18 +58,7 @@ export const image = Effect.gen(function* () {
     })
   )
   return { kernel: kernel.bzImage, initrd: path.join(folder, "initrd") }
-}).pipe(
-  retryWithFreshLists,
-  Effect.mapError(
-    (cause) =>
-      new LabError({
-        reason: "ImageUnavailable",
-        subject: cause.message,
-        hint: cause._tag === "GuestError" ? cause.hint : "check that CAPSA_CACHE_DIR is writable and has space",
-        cause
-      })
-  )
-)
+})
 
 const initFile = Bun.fileURLToPath(new URL("../initrd/init", import.meta.url))
 

@@ -85,7 +85,7 @@ describe("a boot fails", () => {
       const silent = yield* played(": > $(dirname $0)/started; stay")
       const booting = yield* Effect.fork(Effect.scoped(bootPlayed(silent)))
       yield* until(() => processesWith(silent.folder).length > 0)
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("30 seconds")
       expect(yield* Effect.flip(Fiber.join(booting))).toMatchObject({
         reason: "HostFailure",
         detail: expect.stringContaining("did not answer")

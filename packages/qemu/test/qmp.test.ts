@@ -127,7 +127,7 @@ describe("a talk", () => {
       const { commands, qmp, say } = yield* connected
       const slow = yield* ask(qmp, "slow")
       const { id } = yield* Queue.take(commands)
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("30 seconds")
       expect(yield* Effect.flip(Fiber.join(slow))).toMatchObject({ reason: "Timeout" })
       const next = yield* ask(qmp, "next")
       const { id: nextId } = yield* Queue.take(commands)

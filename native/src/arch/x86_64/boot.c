@@ -19,6 +19,24 @@ enum {
 	BOOT_DEVICE_ARGUMENT = 48,
 };
 
+/*
+ * All there is of a BIOS. A kernel that knows EFI expects it to do the reset
+ * of a machine with hardware-reduced ACPI, and restarts the BIOS without it.
+ */
+static const uint8_t boot_reset_code[] = {
+	0xba,
+	X86_PORT_RESET & 0xff,
+	X86_PORT_RESET >> 8, /* mov dx, port */
+	0xb0,
+	X86_RESET_VALUE, /* mov al, value */
+	0xee,            /* out dx, al */
+	0xf4,            /* hlt */
+	0xeb,
+	0xfd, /* jmp to hlt */
+};
+
+_Static_assert(X86_RESET_VECTOR + sizeof(boot_reset_code) <= X86_KERNEL_ADDRESS,
+	       "the reset code fits its place");
 _Static_assert(X86_GSI_VIRTIO + ARCH_VIRTIO_MAX <= 24, "pins of the I/O APIC");
 _Static_assert(ACPI_SIZE_MAX <= X86_ACPI_END - X86_ACPI_ADDRESS,
 	       "the tables fit their place");
@@ -164,7 +182,11 @@ static int boot_write_firmware(const struct memory *memory,
 {
 	uint8_t tables[ACPI_SIZE_MAX];
 	size_t length;
+	int error = memory_write(memory, X86_RESET_VECTOR, boot_reset_code,
+				 sizeof(boot_reset_code));
 
+	if (error < 0)
+		return error;
 	if (shape->discovery == CAPSA_DISCOVERY_CMDLINE) {
 		uint8_t mptable[MPTABLE_SIZE_MAX];
 

@@ -6,7 +6,7 @@
 #include "error.h"
 #include "layout.h"
 
-#define PROBE_TURNS 10000u
+#define PROBE_TURNS 8000u
 
 static const uint8_t probe_code[] = {
 	0xb9, 0,    0, 0, 0, /* start: mov ecx, PROBE_TURNS */

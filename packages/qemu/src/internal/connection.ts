@@ -21,6 +21,10 @@ export interface Connection {
 const unreadBytesMax = 1024 * 1024
 const unreadBytesLow = 256 * 1024
 
+// QEMU's UART sends byte by byte, and a chunk of one byte weighs far more than that.
+const chunkBytesMin = 256
+const weightOf = (chunk: Uint8Array): number => Math.max(chunk.byteLength, chunkBytesMin)
+
 // What an interrupted write may leave behind in the socket's own queue.
 const writeBytesMax = 64 * 1024
 
@@ -32,7 +36,7 @@ export const fromSocket = Effect.fnUntraced(function* (open: () => net.Socket) {
     Effect.sync(() => {
       const socket = open()
       socket.on("data", (chunk: Uint8Array) => {
-        unread += chunk.byteLength
+        unread += weightOf(chunk)
         received.unsafeOffer(chunk)
         if (unread > unreadBytesMax) socket.pause()
       })
@@ -45,7 +49,7 @@ export const fromSocket = Effect.fnUntraced(function* (open: () => net.Socket) {
   )
   const taken = (chunk: Uint8Array) =>
     Effect.sync(() => {
-      unread -= chunk.byteLength
+      unread -= weightOf(chunk)
       if (unread < unreadBytesLow && socket.isPaused()) socket.resume()
     })
   const turn = yield* Effect.makeSemaphore(1)

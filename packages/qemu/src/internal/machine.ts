@@ -62,11 +62,12 @@ export const boot = Effect.fn("Qemu.boot")(function* (
     Effect.catchAll((error) =>
       Effect.gen(function* () {
         const stage = (yield* Ref.get(stages)).at(-1)?.name
-        if (error.reason !== "Closed") return yield* hostFailure(error.detail, stage)
-        // It hung up because it ends, after it said why; one that does not end is ended here.
-        yield* Effect.timeoutOption(process.exit, drainTimeout)
-        yield* process.kill
-        return yield* fromStderr(yield* process.stderr, plan, stage)
+        // A QEMU that hangs up is about to end, and has said why.
+        if (error.reason === "Closed") yield* Effect.timeoutOption(process.exit, drainTimeout)
+        yield* machine.killed
+        return yield* error.reason === "Closed"
+          ? fromStderr(yield* process.stderr, plan, stage)
+          : hostFailure(error.detail, stage)
       })
     )
   )

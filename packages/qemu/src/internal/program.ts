@@ -11,7 +11,7 @@ import { type Supervised, spawn } from "./supervised.ts"
 /** Major and minor number of the oldest QEMU that is known to do all that is asked of it. */
 const oldest = [7, 2] as const
 
-const trialTimeout = "5 seconds"
+const trialTimeout = "30 seconds"
 
 /** The absolute path of a program on PATH, or of a path. */
 export const find = (program: string): Effect.Effect<string, BackendError> =>

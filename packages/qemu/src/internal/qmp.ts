@@ -16,8 +16,8 @@ export interface Qmp {
   readonly ended: Effect.Effect<QmpError>
 }
 
-/** A QEMU that is slower than this is taken for hung; its commands take milliseconds on a busy host. */
-const replyTimeout = "10 seconds"
+/** A QEMU that is slower than this is taken for hung. It takes milliseconds; seconds where the host is itself emulated. */
+const replyTimeout = "30 seconds"
 
 /** Talks over `connection` until the scope closes. `onEvent` is run for each event before the next message is read. */
 export const make = Effect.fnUntraced(function* (

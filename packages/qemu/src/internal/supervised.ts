@@ -3,6 +3,7 @@ import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { type Connection, fromDescriptor } from "./connection.ts"
 
@@ -25,9 +26,9 @@ export interface Supervised {
   /** This process's ends of the child's descriptors 3, 4, … */
   readonly connections: ReadonlyArray<Connection>
   readonly exit: Effect.Effect<ProcessExit>
-  /** The end of what it wrote to stdout; waits until it has closed it. */
+  /** The end of what it wrote to stdout; waits until that is closed. */
   readonly stdout: Effect.Effect<string>
-  /** The same of stderr. */
+  /** The end of what it wrote to stderr; for after its end. Empty if something it started keeps that open. */
   readonly stderr: Effect.Effect<string>
   /** Sends SIGKILL, also to a process that is stopped. Does nothing once it has ended: its id is ours until reaped. */
   readonly kill: Effect.Effect<void>
@@ -38,12 +39,15 @@ const tailBytesMax = 16 * 1024
 // A process in an uninterruptible wait of the host's kernel takes its time to die.
 const deathTimeout = "10 seconds"
 
+const closeTimeout = "1 second"
+
 /**
  * Starts `argv[0]`, an absolute path, with `connections` socket pairs from descriptor 3 up, in a session of its own so
  * that a terminal's Ctrl-C does not reach it.
  *
  * On Linux the kernel kills it when this process dies in any way. That signal is tied to the thread that spawned, and
- * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker.
+ * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker. A death in the millisecond before
+ * setpriv has asked for the signal goes unnoticed; a QEMU that is left then stands still, for nobody lets it go.
  */
 export const spawn = Effect.fnUntraced(
   function* (argv: ReadonlyArray<string>, connections: number) {
@@ -62,7 +66,10 @@ export const spawn = Effect.fnUntraced(
       connections: yield* Effect.forEach(ends, fromDescriptor),
       exit: Deferred.await(exited),
       stdout: Fiber.join(stdout),
-      stderr: Fiber.join(stderr),
+      stderr: Effect.map(
+        Effect.timeoutOption(Fiber.join(stderr), closeTimeout),
+        Option.getOrElse(() => "")
+      ),
       kill: Effect.sync(() => child.kill("SIGKILL"))
     } satisfies Supervised
   },

@@ -1,0 +1,60 @@
+/** The examples run, on whichever backend CAPSA_TEST_BACKEND names, and README.md shows them as they are. */
+import { describe, expect, test } from "bun:test"
+import { join } from "node:path"
+
+const { CAPSA_TEST_BACKEND: backend = "qemu" } = Bun.env
+const testMs = 300_000
+
+const run = async (example: string) => {
+  const argv = [process.execPath, join(import.meta.dir, example)]
+  const child = Bun.spawn(argv, { stdout: "pipe", stderr: "pipe", env: { ...Bun.env, CAPSA_BACKEND: backend } })
+  const [stdout, stderr, status] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited])
+  return { stdout, stderr, status }
+}
+
+describe("README.md", () => {
+  for (const example of ["hello-script.ts", "hello-effect.ts"]) {
+    test(`shows ${example} as it is`, async () => {
+      const readme = await Bun.file(join(import.meta.dir, "../../README.md")).text()
+      const [, shown] = readme.split(`\`docs/examples/${example}\`:\n\n\`\`\`ts\n`)
+      expect(shown?.split("```")[0]).toBe(await Bun.file(join(import.meta.dir, example)).text())
+    })
+  }
+})
+
+describe("each example does what it says", () => {
+  test(
+    "hello-script.ts",
+    async () => {
+      const { status, stdout } = await run("hello-script.ts")
+      expect(stdout).toMatch(/^2 processors on (KVM|QEMU .*)$/m)
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "hello-effect.ts",
+    async () => {
+      const { status, stdout } = await run("hello-effect.ts")
+      expect(stdout).toMatch(/Linux \d+\.\d+\S* on (KVM|QEMU .*): PowerOff/)
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "demo.ts",
+    async () => {
+      const { status, stderr, stdout } = await run("demo.ts")
+      expect(stderr).toBe("")
+      expect(stdout).toMatch(/^backend {2}(KVM|QEMU .*)$/m)
+      expect(stdout).toMatch(/^kernel {3}Linux \d+\.\d+\S*$/m)
+      expect(stdout).toMatch(/^init runs +[\d.]+ m?s /m)
+      expect(stdout).toMatch(/^Linux \(none\) .* x86_64 GNU\/Linux$/m)
+      expect(stdout).toEndWith("ended    PowerOff\n")
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+})

@@ -1,0 +1,121 @@
+/** The program `capsa`: its verbs and what their words mean. The code of a verb is loaded when it is called. */
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import type * as ValidationError from "@effect/cli/ValidationError"
+import * as Effect from "effect/Effect"
+import { UsageError } from "./CliError.ts"
+import * as Help from "./Help.ts"
+import * as options from "./options.ts"
+import { reporting } from "./Report.ts"
+import { Stdio } from "./Stdio.ts"
+import { version } from "./version.ts"
+
+const program = { description: "Virtual machines from the command line.", options: options.program }
+
+const verbs = {
+  run: {
+    description:
+      "Boot a machine and attach its console; Ctrl-] leaves and ends it. Piped input is typed once init runs.",
+    options: options.run
+  },
+  doctor: {
+    description: "Look at this host: what can run a machine, what cannot, and what to do about it.",
+    options: options.look
+  },
+  backends: { description: "List what can run a machine, and what each can do.", options: options.look },
+  version: { description: "Print the version.", options: {} }
+} satisfies Record<string, Help.Topic>
+
+const isVerb = (word: string | undefined): word is keyof typeof verbs =>
+  word !== undefined && Object.hasOwn(verbs, word)
+
+const run = Command.make("run", verbs.run.options, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Run.ts")),
+    (verb) => verb.run(given)
+  ).pipe(reporting(given))
+)
+
+const look = (given: { readonly json: boolean }) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Doctor.ts")),
+    (verb) => verb.doctor(given)
+  ).pipe(reporting(given))
+
+const doctor = Command.make("doctor", verbs.doctor.options, look)
+
+const backends = Command.make("backends", verbs.backends.options, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Backends.ts")),
+    (verb) => verb.backends(given)
+  ).pipe(reporting(given))
+)
+
+const printVersion = Command.make("version", verbs.version.options, () =>
+  Effect.flatMap(Stdio, ({ stdout }) => stdout.write(`${version}\n`)).pipe(reporting({ json: false }))
+)
+
+const capsa = Command.make("capsa", program.options, (given) =>
+  given.checkSystem
+    ? look(given)
+    : reporting(given)(new UsageError({ detail: "No verb is given.", hint: "`capsa --help` lists them." }))
+).pipe(Command.withSubcommands([run, doctor, backends, printVersion]))
+
+const parse = Command.run(capsa, { name: "capsa", version, executable: "capsa" })
+
+/** In our words where the parser's mislead. */
+const wrongUsage = (error: ValidationError.ValidationError, words: ReadonlyArray<string>): UsageError => {
+  const text = Bun.stripANSI(HelpDoc.toAnsiText(error.error)).replace(/\s+/g, " ").trim()
+  const [, word] = /^Received unknown argument: '(.*)'$/.exec(text) ?? []
+  const verb = words.find(isVerb)
+  if (verb === undefined && words[0]?.startsWith("-") === false) {
+    return new UsageError({ detail: `There is no verb ${words[0]}.`, hint: "`capsa --help` lists them." })
+  }
+  const known = verb !== undefined && word?.startsWith("--") && Object.hasOwn(verbs[verb].options, word.slice(2))
+  return new UsageError({
+    detail: word === undefined ? text : known ? `${word} needs a value.` : `There is no option or argument ${word}.`,
+    hint: `\`capsa ${verb === undefined ? "" : `${verb} `}--help\` shows what there is.`
+  })
+}
+
+const help = Effect.fnUntraced(function* (words: ReadonlyArray<string>) {
+  const { stdout } = yield* Stdio
+  const verb = words.find(isVerb)
+  yield* stdout.write(
+    verb === undefined ? Help.ofProgram(program, verbs, stdout) : Help.ofVerb(verb, verbs[verb], stdout)
+  )
+})
+
+/** The parser's own help and its errors' texts come out here; completion scripts go to stdout as they are. */
+const parserConsole = Effect.gen(function* () {
+  const { stdout } = yield* Stdio
+  const console = yield* Effect.console
+  return {
+    ...console,
+    log: (text: string) => Effect.ignore(stdout.write(`${Bun.stripANSI(text).trimEnd()}\n`)),
+    // It writes its errors and fails with them as well.
+    error: () => Effect.void
+  }
+})
+
+const dispatch = Effect.fnUntraced(function* (words: ReadonlyArray<string>) {
+  if (words.includes("--help") || words.includes("-h")) return yield* reporting({ json: false })(help(words))
+  return yield* parse(["bun", "capsa", ...words]).pipe(
+    Effect.withConsole(yield* parserConsole),
+    Effect.catchIf(
+      (error) => error._tag !== "Told",
+      (error) => reporting({ json: words.includes("--json") })(wrongUsage(error, words))
+    )
+  )
+})
+
+/** Runs the program on the words after its name. Succeeds with the exit status; what went wrong has been told. */
+export const main = Effect.fn("Cli.main")(
+  function* (words: ReadonlyArray<string>) {
+    yield* dispatch(words)
+    return 0
+  },
+  Effect.catchTag("Told", ({ status }) => Effect.succeed(status)),
+  Effect.provide(CliConfig.layer({ isCaseSensitive: true }))
+)

@@ -1,0 +1,146 @@
+/** `capsa run`: one machine with its console attached, until it ends. */
+import { type Backend, type BackendError, BackendName, BootStage, type VmConfig, VmExit } from "@capsa/core"
+import * as StatusLine from "@capsa/guest/StatusLine"
+import { Backend as Backends, GuestImage, Vm } from "capsa"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { copyInput, copyOutput } from "./Attach.ts"
+import { RunError, UsageError } from "./CliError.ts"
+import { type RunOptions, withoutKernel } from "./options.ts"
+import { statusOf, Told, toData, writeJson } from "./Report.ts"
+import { Stdio } from "./Stdio.ts"
+import * as Timing from "./Timing.ts"
+
+/**
+ * What `capsa run --json` prints for a machine that came up. `error` is there when the exit status is not 0; where no
+ * machine came up there is nothing else.
+ *
+ * @category models
+ */
+export const RunReport = Schema.Struct({
+  id: Schema.String,
+  name: Schema.String,
+  backend: Schema.Struct({ name: BackendName, description: Schema.String }),
+  exit: VmExit,
+  stages: Schema.Array(BootStage),
+  /** Bytes of console output that are missing because they were taken too slowly. */
+  outputLost: Schema.Int,
+  error: Schema.optional(RunError)
+})
+/** @category models */
+export type RunReport = typeof RunReport.Type
+
+const layerOf = (name: RunOptions["backend"]): Layer.Layer<Backend, BackendError> =>
+  Backends.candidates.find((candidate) => candidate.name === name)?.layer ?? Backends.auto
+
+const configOf = ({ kernel, initrd, cmdline, cpus, memory, name }: RunOptions): VmConfig => ({
+  boot: kernel === undefined ? undefined : { kernel, initrd, cmdline },
+  cpus,
+  memory,
+  name
+})
+
+/** How a session was over: the machine ended, its user left, its time was over. */
+type Ending = "ended" | "left" | "time over"
+
+/** What is wrong with an end, if anything is. */
+const errorOf = (ending: Ending, exit: VmExit, { timeout }: RunOptions): RunError | undefined => {
+  if (ending === "left") return undefined
+  if (ending === "time over") {
+    const after = timeout === undefined ? "" : ` after ${Duration.format(timeout)}`
+    return new RunError({
+      reason: "Timeout",
+      detail: `The machine was killed${after}: its time was over.`,
+      hint: "Give it more with --timeout, or look at its console: it may wait for input."
+    })
+  }
+  switch (exit._tag) {
+    case "PowerOff":
+    case "Reboot":
+      return undefined
+    case "Panic":
+      return new RunError({
+        reason: "Panic",
+        detail: `The guest's kernel panicked${exit.message === undefined ? "" : `: ${exit.message}`}.`,
+        hint: "Its last lines on the console say more. A kernel that finds no root file system needs --initrd, or a root= in --cmdline."
+      })
+    case "OutOfMemory":
+      return new RunError({
+        reason: "OutOfMemory",
+        detail: "The host's memory limit ended the machine.",
+        hint: "Raise the limit, or give the machine less with --memory."
+      })
+    case "Killed":
+      return new RunError({
+        reason: "Killed",
+        detail: "The machine was killed from outside.",
+        hint: "Somebody ended its process, or the host ran out of memory: `dmesg` tells."
+      })
+    case "Failed":
+      return new RunError({
+        reason: "Failed",
+        detail: `The machine could not go on: ${exit.detail}`,
+        hint: "`capsa doctor` tells whether the host is fit; try another --backend."
+      })
+  }
+}
+
+/** Runs the machine until it ends, its user leaves, or its time is over. */
+const session = Effect.fnUntraced(function* (options: RunOptions) {
+  const { stdout, stderr } = yield* Stdio
+  const vm = yield* Vm.launch(configOf(options))
+  const output = yield* Effect.fork(copyOutput(vm, options.json ? stderr : stdout))
+  const ended = Effect.as(Fiber.join(output), "ended" as const)
+  const left = Effect.as(copyInput(vm), "left" as const)
+  const timeOver = Effect.as(
+    options.timeout === undefined ? Effect.never : Effect.sleep(options.timeout),
+    "time over" as const
+  )
+  const ending: Ending = yield* ended.pipe(Effect.raceFirst(left), Effect.raceFirst(timeOver))
+  const exit = ending === "ended" ? yield* vm.wait : yield* vm.kill
+  // What it said last is written out, unless nobody takes it.
+  const outputLost = yield* Effect.timeoutOption(Fiber.join(output), "1 second")
+  return {
+    id: vm.id,
+    name: vm.name,
+    backend: { name: vm.backend.name, description: vm.backend.description },
+    exit,
+    stages: yield* vm.stages,
+    outputLost: Option.getOrElse(outputLost, () => 0),
+    error: errorOf(ending, exit, options)
+  } satisfies RunReport
+}, Effect.scoped)
+
+/** Preparing the built-in guest shows on a terminal how far it is. */
+const withProgress = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(GuestImage, ({ images }) =>
+    Effect.provideService(effect, GuestImage, {
+      images: (capabilities) => Effect.provide(images(capabilities), StatusLine.layer)
+    })
+  )
+
+/** The verb. */
+export const run = Effect.fn("run")(function* (options: RunOptions) {
+  const stray = withoutKernel(options)
+  if (stray !== undefined) {
+    return yield* new UsageError({ detail: `${stray} goes with --kernel.`, hint: "Name the kernel: --kernel vmlinuz." })
+  }
+  const { stderr } = yield* Stdio
+  const report = yield* session(options).pipe(withProgress, Effect.provide(layerOf(options.backend)))
+  if (options.timing) yield* stderr.write(Timing.render(report.stages, stderr))
+  if (report.outputLost > 0) {
+    yield* stderr.write(`capsa: ${report.outputLost} bytes of output are missing: they were taken too slowly.\n`)
+  }
+  if (options.json) yield* printReport(report)
+  if (report.error === undefined) return
+  return yield* options.json ? new Told({ status: statusOf(report.error) }) : report.error
+})
+
+const printReport = Effect.fnUntraced(function* (report: RunReport) {
+  const data = yield* Effect.orDie(Schema.encode(RunReport)(report))
+  yield* writeJson(report.error === undefined ? data : { ...data, error: yield* toData(report.error) })
+})

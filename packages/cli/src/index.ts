@@ -1,0 +1,5 @@
+/** What the verbs print as JSON, for programs that read it. */
+export { BackendsReport } from "./Backends.ts"
+export { DoctorReport } from "./Doctor.ts"
+export { ReportedError } from "./Report.ts"
+export { RunReport } from "./Run.ts"

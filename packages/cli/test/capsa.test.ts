@@ -1,0 +1,168 @@
+import { describe, expect, test } from "bun:test"
+import { BackendsReport, DoctorReport, ReportedError } from "@capsa/cli"
+import { Kvm } from "capsa"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import manifest from "../package.json" with { type: "json" }
+import { capsa, told } from "./capsa.ts"
+
+const decodeLine = <A, I>(schema: Schema.Schema<A, I>, stdout: string): A => {
+  expect(stdout).toEndWith("\n")
+  return Schema.decodeUnknownSync(Schema.parseJson(schema))(stdout)
+}
+
+const { error: kvmError } = await Effect.runPromise(Kvm.probe)
+const isEmulated = kvmError?.reason === "Emulated"
+const skipped = isEmulated ? "" : ` — skipped: KVM here is not emulated (${kvmError?.reason ?? "hardware"})`
+
+const Failure = Schema.Struct({ error: ReportedError })
+
+describe("version", () => {
+  for (const words of [["version"], ["--version"]]) {
+    test(words.join(" "), async () => {
+      expect(await capsa(words)).toEqual({ status: 0, stdout: `${manifest.version}\n`, stderr: "" })
+    })
+  }
+})
+
+describe("help", () => {
+  test("of the program names every verb", async () => {
+    const { status, stdout, stderr } = await capsa(["--help"])
+    expect(stderr).toBe("")
+    for (const verb of ["run", "doctor", "backends", "version"]) expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"))
+    expect(stdout).not.toContain("\u001b")
+    expect(status).toBe(0)
+  })
+
+  test("of run names its options and no others", async () => {
+    const { status, stdout } = await capsa(["run", "--help"])
+    expect(stdout.match(/^ {2}--[a-z]+/gm)?.map((option) => option.trim())).toEqual([
+      "--kernel",
+      "--initrd",
+      "--cmdline",
+      "--cpus",
+      "--memory",
+      "--backend",
+      "--name",
+      "--timeout",
+      "--timing",
+      "--json"
+    ])
+    expect(status).toBe(0)
+  })
+
+  for (const shell of ["bash", "zsh", "fish"]) {
+    test(`completions for ${shell} know the verbs`, async () => {
+      const { status, stdout } = await capsa(["--completions", shell])
+      expect(stdout).toContain("doctor")
+      expect(status).toBe(0)
+    })
+  }
+})
+
+describe("wrong usage: what is wrong, what to do, and status 2", () => {
+  const cases: ReadonlyArray<readonly [words: ReadonlyArray<string>, detail: string]> = [
+    [[], "No verb is given."],
+    [["fly"], "There is no verb fly."],
+    [["run", "--disk", "x.img"], "There is no option or argument --disk."],
+    [["run", "--", "uname"], "There is no option or argument uname."],
+    [["run", "--kernel"], "--kernel needs a value."],
+    [["run", "--initrd", "x"], "--initrd goes with --kernel."],
+    [["run", "--cpus", "two"], '--cpus: "two" is no number; write it like 2'],
+    [["run", "--memory", "512"], '--memory: "512" is no size; write it like 512MiB or 2GiB'],
+    [["run", "--timeout", "30"], '--timeout: "30" is no duration; write it like 30s, 5m or 1h'],
+    [["run", "--backend", "xen"], "Expected one of the following cases: auto, kvm, qemu"],
+    [["doctor", "now"], "There is no option or argument now."]
+  ]
+  for (const [words, detail] of cases) {
+    test(`capsa ${words.join(" ")}`, async () => {
+      const finished = await capsa(words)
+      const [what, fix, ...rest] = told(finished)
+      expect(what).toBe(`capsa: ${detail}`)
+      expect(fix).toStartWith("→ ")
+      expect(rest).toEqual([])
+      expect(finished.stdout).toBe("")
+      expect(finished.status).toBe(2)
+    })
+  }
+
+  test("as data with --json", async () => {
+    const { status, stdout, stderr } = await capsa(["run", "--json", "--disk", "x.img"])
+    expect(stderr).toBe("")
+    expect(decodeLine(Failure, stdout).error._tag).toBe("UsageError")
+    expect(status).toBe(2)
+  })
+})
+
+describe("doctor and backends", () => {
+  test("agree with each other and with --check-system", async () => {
+    const doctor = await capsa(["doctor", "--json"])
+    const backends = await capsa(["backends", "--json"])
+    const check = await capsa(["--check-system", "--json"])
+    const examined = decodeLine(DoctorReport, doctor.stdout)
+    const listed = decodeLine(BackendsReport, backends.stdout)
+    const usable = listed.backends.filter(({ available }) => available).map(({ name }) => name)
+
+    expect(listed.backends.map(({ name }) => name)).toEqual(["kvm", "qemu"])
+    expect(listed.default).toBe(usable[0] ?? null)
+    expect(examined.default).toBe(listed.default)
+    expect(decodeLine(DoctorReport, check.stdout).default).toBe(listed.default)
+    for (const { name, available, error, capabilities } of listed.backends) {
+      const findings = examined.findings.filter(({ backend }) => backend === name)
+      expect(findings.length).toBeGreaterThan(0)
+      expect(available).toBe(error === undefined)
+      expect(capabilities).toBeDefined()
+      if (error !== undefined) expect(findings.some(({ status }) => status === "failed")).toBe(true)
+    }
+    for (const { detail, fix, status } of examined.findings) {
+      expect(detail).not.toBe("")
+      if (status !== "ok") expect(fix).toBeDefined()
+    }
+    const status = listed.default === null ? 1 : 0
+    expect([doctor.status, check.status, backends.status]).toEqual([status, status, 0])
+  })
+
+  test("for people: every finding, and which backend is taken", async () => {
+    const { findings, default: choice } = decodeLine(DoctorReport, (await capsa(["doctor", "--json"])).stdout)
+    const { stdout } = await capsa(["doctor"])
+    for (const { check } of findings) expect(stdout).toContain(check)
+    expect(stdout).toContain(choice === null ? "Nothing can boot Linux" : `Machines run on ${choice}`)
+  })
+
+  test("a backend that is asked for by CAPSA_BACKEND is the default, or nothing is", async () => {
+    const { backends } = decodeLine(BackendsReport, (await capsa(["backends", "--json"])).stdout)
+    for (const { available, name } of backends) {
+      const { stdout } = await capsa(["backends", "--json"], "", { CAPSA_BACKEND: name })
+      expect(decodeLine(BackendsReport, stdout).default).toBe(available ? name : null)
+    }
+  })
+})
+
+describe("run fails before anything starts", () => {
+  test("all that is wrong, each with what to do", async () => {
+    const finished = await capsa(["run", "--backend", "qemu", "--kernel", "/nowhere/vmlinuz", "--memory", "1MiB"])
+    const lines = told(finished)
+    expect(lines[0]).toBe("capsa: --kernel: There is no file /nowhere/vmlinuz.")
+    expect(lines[2]).toStartWith("capsa: --memory: ")
+    expect(lines.filter((line) => line.startsWith("→ "))).toHaveLength(2)
+    expect(finished.stdout).toBe("")
+    expect(finished.status).toBe(1)
+  })
+
+  test("as data with --json", async () => {
+    const { status, stdout } = await capsa(["run", "--backend", "qemu", "--kernel", "/nowhere/vmlinuz", "--json"])
+    const { error } = decodeLine(Failure, stdout)
+    expect(error._tag === "VmConfigError" && error.problems[0].path).toBe("boot.kernel")
+    expect(status).toBe(1)
+  })
+})
+
+describe("KVM that is only emulated", () => {
+  test.skipIf(!isEmulated)(`run --backend kvm refuses it and says what to do${skipped}`, async () => {
+    const { status, stdout } = await capsa(["run", "--backend", "kvm", "--json"])
+    const { error } = decodeLine(Failure, stdout)
+    expect(error).toMatchObject({ _tag: "BackendError", reason: "Emulated", backend: "kvm", subject: "/dev/kvm" })
+    expect(error.hint).toContain("--backend qemu")
+    expect(status).toBe(1)
+  })
+})

@@ -1,0 +1,172 @@
+/** `capsa run` on real machines: CAPSA_TEST_BACKEND chooses the backend (kvm or qemu, the default). */
+import { describe, expect, test } from "bun:test"
+import { RunReport } from "@capsa/cli"
+import { GuestImages } from "@capsa/guest"
+import * as BunContext from "@effect/platform-bun/BunContext"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { argv, capsa, told } from "./capsa.ts"
+
+const { CAPSA_TEST_BACKEND: backend = "qemu" } = Bun.env
+const tiny = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
+const quick = ["run", "--backend", backend, "--kernel", tiny.bzImage, "--initrd", tiny.initrd, "--memory", "128MiB"]
+
+/** Emulators in emulators are slow. */
+const testMs = 300_000
+
+const reportOf = (stdout: string) => Schema.decodeUnknownSync(Schema.parseJson(RunReport))(stdout)
+
+/** What is done when the output has come to a prompt: keys are typed, or the program is sent a signal. */
+type Reaction = readonly [prompt: RegExp, act: string | { readonly signal: "SIGTERM" | "SIGHUP" }]
+
+const flagsOf = ({ inputFlags, outputFlags, localFlags, controlFlags }: Bun.Terminal) =>
+  [inputFlags, outputFlags, localFlags, controlFlags].join(":")
+
+/** Runs the program in a terminal of its own. Tells how the terminal was set before, at each prompt, and after. */
+const inTerminal = async (words: ReadonlyArray<string>, reactions: ReadonlyArray<Reaction>) => {
+  const waiting = [...reactions]
+  const during: Array<string> = []
+  let unmatched = ""
+  await using terminal = new Bun.Terminal({
+    cols: 100,
+    rows: 30,
+    data: (terminal, data) => {
+      unmatched += Buffer.from(data).toString()
+      const [prompt, act] = waiting[0] ?? []
+      if (act === undefined || prompt?.test(unmatched) !== true) return
+      waiting.shift()
+      unmatched = ""
+      during.push(flagsOf(terminal))
+      if (typeof act === "string") terminal.write(act)
+      else child.kill(act.signal)
+    }
+  })
+  const before = flagsOf(terminal)
+  const child = Bun.spawn(argv(...words), { terminal, env: { ...Bun.env, NO_COLOR: "1" } })
+  const status = await child.exited
+  expect(waiting).toEqual([])
+  return { status, before, during, after: flagsOf(terminal) }
+}
+
+describe("capsa run", () => {
+  test(
+    "boots the built-in guest, types what is piped in, shows what it says, and exits with 0",
+    async () => {
+      const finished = await capsa(["run", "--backend", backend, "--timing"], "uname -a\npoweroff -f\n")
+      expect(finished.stdout).toMatch(/^Linux .+ x86_64 GNU\/Linux\r$/m)
+      expect(finished.stdout).toContain("Linux version ")
+      const stages = told(finished).map((line) => line.replace(/ +\d.*/, ""))
+      expect(stages).toEqual([
+        "machine created",
+        "kernel loaded",
+        "first instruction",
+        "kernel's first word",
+        "init runs"
+      ])
+      expect(finished.status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "--json keeps stdout for the result",
+    async () => {
+      const { status, stdout, stderr } = await capsa([...quick, "--name", "j1", "--json"], "reboot -f\n")
+      const report = reportOf(stdout)
+      expect(report).toMatchObject({ name: "j1", backend: { name: backend }, exit: { _tag: "Reboot" }, outputLost: 0 })
+      expect(report.error).toBeUndefined()
+      expect(report.stages.map(({ name }) => name)).toContain("init")
+      expect(stderr).toContain("capsa: init")
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "a panic is told with the kernel's words, and exits with 1",
+    async () => {
+      const finished = await capsa(["run", "--backend", backend, "--kernel", tiny.bzImage, "--memory", "128MiB"])
+      const [what, fix, ...rest] = told(finished)
+      expect(what).toContain("panicked: VFS: Unable to mount root fs")
+      expect(fix).toStartWith("→ ")
+      expect(rest).toEqual([])
+      expect(finished.status).toBe(1)
+    },
+    testMs
+  )
+
+  test(
+    "--timeout kills it and exits with 124",
+    async () => {
+      const { status, stdout } = await capsa([...quick, "--timeout", "300ms", "--json"])
+      expect(reportOf(stdout)).toMatchObject({ exit: { _tag: "Killed" }, error: { reason: "Timeout" } })
+      expect(status).toBe(124)
+    },
+    testMs
+  )
+
+  test(
+    "ends quietly when nobody reads its output any more",
+    async () => {
+      const child = Bun.spawn(argv(...quick), { stdin: "ignore", stdout: "pipe", stderr: "pipe" })
+      const reader = child.stdout.getReader()
+      await reader.read()
+      await reader.cancel()
+      const [stderr, status] = await Promise.all([child.stderr.text(), child.exited])
+      expect(told({ stderr, stdout: "", status })).toEqual([])
+      expect(status).toBe(141)
+    },
+    testMs
+  )
+
+  test(
+    "SIGINT ends machine and program",
+    async () => {
+      const child = Bun.spawn(argv(...quick), { stdin: "ignore", stdout: "pipe", stderr: "ignore" })
+      await child.stdout.getReader().read()
+      child.kill("SIGINT")
+      expect(await child.exited).toBe(130)
+    },
+    testMs
+  )
+})
+
+describe("capsa run in a terminal", () => {
+  const atPrompt = /capsa# /
+  const cases: ReadonlyArray<readonly [name: string, status: number, reactions: ReadonlyArray<Reaction>]> = [
+    [
+      "types every key, Ctrl-C too, and Ctrl-] leaves",
+      0,
+      [
+        [atPrompt, "echo $((40+2)); cat\r"],
+        [/\n42\s/, "meow\r"],
+        [/meow\s+meow\s/, "\u0003"],
+        [atPrompt, "\u001d"]
+      ]
+    ],
+    ["ends when the guest switches itself off", 0, [[atPrompt, "poweroff -f\r"]]],
+    ["ends by SIGTERM", 143, [[atPrompt, { signal: "SIGTERM" }]]],
+    ["ends by SIGHUP", 129, [[atPrompt, { signal: "SIGHUP" }]]]
+  ]
+  for (const [name, status, reactions] of cases) {
+    test(
+      `${name}; the terminal is as before`,
+      async () => {
+        const seen = await inTerminal(quick, reactions)
+        expect(seen.status).toBe(status)
+        expect(seen.during).not.toContain(seen.before)
+        expect(seen.after).toBe(seen.before)
+      },
+      testMs
+    )
+  }
+
+  test(
+    "the terminal is as before when the time is over",
+    async () => {
+      const seen = await inTerminal([...quick, "--timeout", "500ms"], [[/leaves and ends/, ""]])
+      expect(seen).toMatchObject({ status: 124, after: seen.before })
+    },
+    testMs
+  )
+})

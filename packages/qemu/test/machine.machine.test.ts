@@ -1,0 +1,235 @@
+/** Machines of a real QEMU, by emulation, with what only this backend has to show; `capsa` tests what all have. */
+import { expect } from "bun:test"
+import { join } from "node:path"
+import { Backend, type BootPlan, type Machine } from "@capsa/core"
+import { GuestImages } from "@capsa/guest"
+import { layer } from "@capsa/testing"
+import * as BunContext from "@effect/platform-bun/BunContext"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Qemu } from "../src/index.ts"
+import { setprivPath } from "../src/internal/supervised.ts"
+import { openDescriptors, processesWith, until } from "./fixtures/processes.ts"
+
+const inLab = Bun.env["CAPSA_TEST_BACKEND"] === "kvm"
+const why = inLab ? " — skipped: in the lab QEMU would be an emulator within an emulator" : ""
+
+const tiny = inLab
+  ? { kernel: "", initrd: "" }
+  : await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
+
+const planOf = (more: Partial<BootPlan> = {}): BootPlan => ({
+  id: crypto.randomUUID(),
+  name: "test",
+  cpus: 1,
+  memoryMib: 128,
+  kernel: tiny.kernel,
+  initrd: tiny.initrd,
+  cmdline: `earlycon=uart8250,io,0x3f8 console=${more.console === "virtio" ? "hvc0" : "ttyS0"} reboot=k panic=-1 no_timer_check`,
+  console: "serial",
+  discovery: "firmware",
+  ...more
+})
+
+const boot = (plan: BootPlan) => Effect.flatMap(Backend, ({ boot }) => boot(plan))
+
+/** Reads the console to its end; `until` waits for a text in it. */
+const listen = Effect.fnUntraced(function* (machine: Machine) {
+  let heard = ""
+  const reading = yield* Effect.forkScoped(
+    Stream.runForEach(Stream.decodeText(machine.console), (text) =>
+      Effect.sync(() => {
+        heard += text
+      })
+    )
+  )
+  return {
+    until: (text: string, timeoutMs = 60_000) => until(() => heard.includes(text), timeoutMs),
+    all: Effect.map(Fiber.join(reading), () => heard)
+  }
+})
+
+const prompted = Effect.fnUntraced(function* (plan: BootPlan) {
+  const machine = yield* boot(plan)
+  const console = yield* listen(machine)
+  yield* console.until("capsa# ")
+  return { machine, console }
+})
+
+const type = (machine: Machine, line: string) => machine.write(new TextEncoder().encode(`${line}\n`))
+
+const pidOf = (plan: BootPlan): number => processesWith(plan.id)[0] ?? 0
+
+const testMs = 120_000
+
+layer(inLab ? Qemu.layer({ program: "/bin/true" }) : Qemu.layer())(`a machine of QEMU${why}`, ({ live }) => {
+  const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>) =>
+    live.skipIf(inLab)(name, body, testMs)
+
+  for (const discovery of ["firmware", "cmdline"] as const) {
+    test(`boots with a virtio console and early output, devices by ${discovery}`, () =>
+      Effect.gen(function* () {
+        const { console, machine } = yield* prompted(planOf({ console: "virtio", discovery }))
+        const stats = yield* machine.stats
+        expect(stats.residentBytes).toBeGreaterThan(16 * 1024 * 1024)
+        yield* type(machine, "reboot -f")
+        expect(yield* machine.exit).toEqual({ _tag: "Reboot" })
+        const all = yield* console.all
+        expect(all.indexOf("Linux version")).toBeGreaterThanOrEqual(0)
+        expect(all.indexOf("Linux version")).toBeLessThan(all.indexOf("capsa: init"))
+        expect(stats.consoleBytes).toBeGreaterThan(all.indexOf("capsa# "))
+        expect(yield* machine.consoleLost).toBe(0)
+        const stages = Chunk.toReadonlyArray(yield* Stream.runCollect(machine.stages))
+        expect(stages.map(({ name }) => name)).toEqual(["created", "loaded", "started"])
+      }))
+  }
+
+  test("obeys the power button", () =>
+    Effect.gen(function* () {
+      const { machine } = yield* prompted(planOf())
+      yield* machine.powerOff
+      expect(yield* machine.exit).toEqual({ _tag: "PowerOff" })
+      expect(yield* Effect.flip(machine.powerOff)).toMatchObject({ reason: "NotRunning" })
+      expect(yield* Effect.flip(machine.stats)).toMatchObject({ reason: "NotRunning" })
+      expect(yield* Effect.flip(machine.write(new Uint8Array(1)))).toMatchObject({ reason: "NotRunning" })
+    }))
+
+  test("has no power button without firmware tables", () =>
+    Effect.gen(function* () {
+      const machine = yield* boot(planOf({ discovery: "cmdline" }))
+      expect(yield* Effect.flip(machine.powerOff)).toMatchObject({ reason: "Unsupported", field: "discovery" })
+    }))
+
+  test("tells a panic by its device, also where the kernel stands still", () =>
+    Effect.gen(function* () {
+      const plan = planOf()
+      const { machine } = yield* prompted({ ...plan, cmdline: plan.cmdline.replace("panic=-1", "panic=0") })
+      yield* type(machine, "echo c > /proc/sysrq-trigger")
+      expect(yield* machine.exit).toEqual({ _tag: "Panic" })
+    }))
+
+  test("stands still while paused", () =>
+    Effect.gen(function* () {
+      const { console, machine } = yield* prompted(planOf())
+      yield* machine.pause
+      yield* type(machine, "echo answer=$((6 * 7))")
+      expect(yield* Effect.exit(console.until("answer=42", 300))).toMatchObject({ _tag: "Failure" })
+      yield* machine.resume
+      yield* console.until("answer=42")
+    }))
+
+  test("whose QEMU is killed from outside has failed, and says by what", () =>
+    Effect.gen(function* () {
+      const plan = planOf()
+      const machine = yield* boot(plan)
+      process.kill(pidOf(plan), "SIGKILL")
+      expect(yield* machine.exit).toMatchObject({
+        _tag: "Failed",
+        detail: expect.stringContaining("killed by SIGKILL, not by capsa")
+      })
+    }))
+
+  test("whose QEMU hangs is killed all the same", () =>
+    Effect.gen(function* () {
+      const plan = planOf()
+      const machine = yield* boot(plan)
+      process.kill(pidOf(plan), "SIGSTOP")
+      yield* machine.kill
+      expect(yield* Effect.timeout(machine.exit, "2 seconds")).toEqual({ _tag: "Killed" })
+      expect(processesWith(plan.id)).toEqual([])
+    }))
+
+  test("whose QEMU hangs goes with its scope", () =>
+    Effect.gen(function* () {
+      const plan = planOf()
+      const scope = yield* Scope.make()
+      const machine = yield* Scope.extend(boot(plan), scope)
+      process.kill(pidOf(plan), "SIGSTOP")
+      yield* Scope.close(scope, Exit.void)
+      expect(processesWith(plan.id)).toEqual([])
+      expect(yield* machine.exit).toEqual({ _tag: "Killed" })
+    }))
+
+  test("leaves nothing, however often: no process, no descriptor", () =>
+    Effect.gen(function* () {
+      const id = crypto.randomUUID()
+      const round = Effect.scoped(Effect.flatMap(boot(planOf({ id, console: "virtio" })), ({ kill }) => kill))
+      yield* round
+      const before = openDescriptors()
+      yield* Effect.repeatN(round, 9)
+      yield* until(() => openDescriptors() <= before)
+      expect(processesWith(id)).toEqual([])
+    }))
+
+  test("interrupted on its way up leaves nothing", () =>
+    Effect.gen(function* () {
+      const plan = planOf()
+      const booting = yield* Effect.fork(Effect.scoped(boot(plan)))
+      yield* until(() => processesWith(plan.id).length > 0)
+      yield* Fiber.interrupt(booting)
+      expect(processesWith(plan.id)).toEqual([])
+    }))
+
+  const missing = setprivPath() === null ? " — skipped: this host has no setpriv" : ""
+  live.skipIf(inLab || missing !== "")(
+    `goes when the process that launched it is killed${missing}`,
+    () =>
+      Effect.gen(function* () {
+        const plan = planOf()
+        const fixture = join(import.meta.dir, "fixtures/launchMachine.ts")
+        const launcher = yield* Effect.acquireRelease(
+          Effect.sync(() => Bun.spawn([process.execPath, fixture, JSON.stringify(plan)])),
+          (launcher) => Effect.sync(() => launcher.kill("SIGKILL"))
+        )
+        const { value } = yield* Effect.promise(() => launcher.stdout.getReader().read())
+        expect(new TextDecoder().decode(value)).toBe("launched\n")
+        const pid = pidOf(plan)
+        expect(pid).toBeGreaterThan(0)
+        launcher.kill("SIGKILL")
+        yield* until(() => !processesWith(plan.id).includes(pid))
+      }),
+    testMs
+  )
+
+  for (const [what, more, error] of [
+    [
+      "an initrd that is not there",
+      { initrd: "/nonexistent" },
+      { reason: "InitrdUnreadable", subject: "/nonexistent" }
+    ],
+    ["a kernel that is none", { kernel: import.meta.path }, { reason: "KernelInvalid", subject: import.meta.path }],
+    [
+      "an ELF file that is no kernel",
+      { kernel: process.execPath },
+      { reason: "KernelInvalid", subject: process.execPath }
+    ],
+    ["more memory than the host has", { memoryMib: 500_000_000 }, { field: "memoryMib" }],
+    ["an initrd larger than memory", { initrd: process.execPath, memoryMib: 16 }, { reason: "InitrdInvalid" }],
+    ["more processors than QEMU can have", { cpus: 100_000 }, { reason: "Unsupported", field: "cpus" }]
+  ] as const) {
+    test(`is refused with ${what}`, () =>
+      Effect.gen(function* () {
+        const plan = planOf(more)
+        const refused = yield* Effect.flip(Effect.scoped(boot(plan)))
+        expect(refused).toMatchObject({ _tag: "VmBootError", ...error })
+        expect(processesWith(plan.id)).toEqual([])
+      }))
+  }
+
+  test("is what the probe has tried", () =>
+    Effect.gen(function* () {
+      const startedAt = performance.now()
+      const report = yield* Qemu.probe
+      expect(performance.now() - startedAt).toBeLessThan(1000)
+      expect(report.error).toBeUndefined()
+      expect(report.findings.map(({ status }) => status)).not.toContain("failed")
+      expect(yield* Backend).toMatchObject({
+        name: "qemu",
+        description: expect.stringMatching(/^QEMU \d+\.\d+\.\d+ \(TCG\)$/)
+      })
+    }))
+})
