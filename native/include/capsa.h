@@ -265,8 +265,8 @@ CAPSA_EXPORT uint32_t capsa_kill(struct capsa *capsa, uint32_t machine);
 
 /*
  * Gives the machine up: kills it if needed and frees all that it holds, on
- * the library's threads. CAPSA_EVENT_RELEASED is its last word; output not
- * drained by then is gone. Status: OK (also when asked before), STALE_HANDLE.
+ * the library's threads. CAPSA_EVENT_RELEASED is its last word, after the exit
+ * and all output. Status: OK (also when asked before), STALE_HANDLE.
  */
 CAPSA_EXPORT uint32_t capsa_release(struct capsa *capsa, uint32_t machine);
 

@@ -5,7 +5,6 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,15 +51,30 @@ enum capsa_status boot_file_refuse(const struct boot_file *file,
 			 field, message);
 }
 
-static enum capsa_status boot_file_cut(const struct boot_file *file)
+static enum capsa_status boot_file_fill(const struct boot_file *file,
+					uint64_t offset, uint8_t *out,
+					uint64_t length)
 {
-	return boot_file_unreadable(file, 0, "read",
-				    "the file was cut while being read");
-}
+	while (length > 0) {
+		size_t chunk = (size_t)(length < BOOT_FILE_CHUNK
+						? length
+						: BOOT_FILE_CHUNK);
+		ssize_t got = pread(file->fd, out, chunk, (off_t)offset);
 
-static size_t boot_file_chunk(uint64_t length)
-{
-	return (size_t)(length < BOOT_FILE_CHUNK ? length : BOOT_FILE_CHUNK);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return boot_file_unreadable(file, errno, "pread",
+						    "reading failed");
+		if (got == 0)
+			return boot_file_unreadable(
+				file, 0, "pread",
+				"the file was cut while being read");
+		out += got;
+		offset += (uint64_t)got;
+		length -= (uint64_t)got;
+	}
+	return CAPSA_STATUS_OK;
 }
 
 static bool boot_file_holds(const struct boot_file *file, uint64_t offset,
@@ -72,53 +86,10 @@ static bool boot_file_holds(const struct boot_file *file, uint64_t offset,
 enum capsa_status boot_file_read(const struct boot_file *file, uint64_t offset,
 				 void *out, size_t length, const char *field)
 {
-	uint8_t *bytes = out;
-
 	if (!boot_file_holds(file, offset, length))
 		return boot_file_refuse(file, field,
 					"reaches beyond the file's end");
-	while (length > 0) {
-		ssize_t got = pread(file->fd, bytes, boot_file_chunk(length),
-				    (off_t)offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return boot_file_unreadable(file, errno, "pread",
-						    "reading failed");
-		if (got == 0)
-			return boot_file_cut(file);
-		bytes += got;
-		offset += (uint64_t)got;
-		length -= (size_t)got;
-	}
-	return CAPSA_STATUS_OK;
-}
-
-/*
- * From the page cache to the memory's file, within the kernel: a page is
- * neither zeroed nor faulted in first. That is a third of the time of pread().
- */
-static enum capsa_status boot_file_send(const struct boot_file *file,
-					uint64_t offset, int memory_fd,
-					uint64_t length)
-{
-	off_t from = (off_t)offset;
-
-	while (length > 0) {
-		ssize_t sent = sendfile(memory_fd, file->fd, &from,
-					boot_file_chunk(length));
-
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0)
-			return boot_file_unreadable(file, errno, "sendfile",
-						    "reading failed");
-		if (sent == 0)
-			return boot_file_cut(file);
-		length -= (uint64_t)sent;
-	}
-	return CAPSA_STATUS_OK;
+	return boot_file_fill(file, offset, out, length);
 }
 
 /* The next bytes that are not a hole; their start, or end if there are none. */
@@ -143,9 +114,8 @@ enum capsa_status boot_file_load(const struct boot_file *file, uint64_t offset,
 				 const struct memory *memory, uint64_t address,
 				 uint64_t length, const char *field)
 {
-	const uint8_t *host = memory_at(memory, address, length);
-	uint64_t end;
-	uint64_t to;
+	uint8_t *host = memory_at(memory, address, length);
+	uint64_t at = offset;
 
 	if (!boot_file_holds(file, offset, length))
 		return boot_file_refuse(file, field,
@@ -153,23 +123,17 @@ enum capsa_status boot_file_load(const struct boot_file *file, uint64_t offset,
 	if (!host)
 		return boot_file_refuse(file, field,
 					"reaches beyond guest memory");
-	end = offset + length;
-	to = (uint64_t)(host - memory->mapping) - offset;
 	/* What is a hole in the file is zero in memory already. */
-	while (offset < end) {
+	while (at < offset + length) {
 		uint64_t stop;
-		uint64_t start = boot_file_data(file, offset, end, &stop);
-		enum capsa_status status;
+		uint64_t start = boot_file_data(file, at, offset + length,
+						&stop);
+		enum capsa_status status = boot_file_fill(
+			file, start, host + (start - offset), stop - start);
 
-		if (start == end)
-			break;
-		if (lseek(memory->fd, (off_t)(start + to), SEEK_SET) < 0)
-			return boot_file_unreadable(file, errno, "lseek",
-						    "memory has no such place");
-		status = boot_file_send(file, start, memory->fd, stop - start);
 		if (status != CAPSA_STATUS_OK)
 			return status;
-		offset = stop;
+		at = stop;
 	}
 	return CAPSA_STATUS_OK;
 }

@@ -46,7 +46,7 @@ enum capsa_status boot_file_read(const struct boot_file *file, uint64_t offset,
 
 /*
  * The same into guest memory that is still zero; field is also to blame when
- * there is none at address. Moves the positions of both files.
+ * there is none at address. Moves the file's position.
  */
 enum capsa_status boot_file_load(const struct boot_file *file, uint64_t offset,
 				 const struct memory *memory, uint64_t address,

@@ -437,7 +437,8 @@ uint32_t machine_input(void *owner, uint8_t *data, uint32_t length)
 
 /*
  * With box_lock held: the oldest letter that may be handed out, or NULL. The
- * end comes after the last byte of output, RELEASED after everything.
+ * end comes after the last byte of output, and RELEASED, which is posted last,
+ * after the end.
  */
 static struct machine_letter *machine_next_letter(struct machine *machine)
 {
@@ -446,14 +447,14 @@ static struct machine_letter *machine_next_letter(struct machine *machine)
 	for (uint32_t i = 0; i < MACHINE_MAIL_COUNT; i++) {
 		struct machine_letter *letter = &machine->mail[i];
 
-		if (!letter->waiting ||
-		    (i == MACHINE_MAIL_EXIT && machine->output.length > 0))
-			continue;
-		if (i == MACHINE_MAIL_RELEASED && oldest)
-			continue;
-		if (!oldest || letter->time_ns < oldest->time_ns)
+		if (letter->waiting &&
+		    (!oldest || letter->time_ns < oldest->time_ns))
 			oldest = letter;
 	}
+	if (oldest && machine->output.length > 0 &&
+	    (oldest->kind == CAPSA_EVENT_EXIT ||
+	     oldest->kind == CAPSA_EVENT_RELEASED))
+		return NULL;
 	return oldest;
 }
 

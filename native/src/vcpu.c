@@ -101,16 +101,16 @@ static void vcpu_fault(struct vcpu *vcpu)
 
 	switch (run->exit_reason) {
 	case KVM_EXIT_INTERNAL_ERROR:
-		snprintf(field, sizeof(field), "internal error %u",
-			 run->internal.suberror);
+		(void)snprintf(field, sizeof(field), "internal error %u",
+			       run->internal.suberror);
 		break;
 	case KVM_EXIT_FAIL_ENTRY:
-		snprintf(field, sizeof(field), "failed entry 0x%llx",
-			 run->fail_entry.hardware_entry_failure_reason);
+		(void)snprintf(field, sizeof(field), "failed entry 0x%llx",
+			       run->fail_entry.hardware_entry_failure_reason);
 		break;
 	default:
-		snprintf(field, sizeof(field), "exit reason %u",
-			 run->exit_reason);
+		(void)snprintf(field, sizeof(field), "exit reason %u",
+			       run->exit_reason);
 		break;
 	}
 	error_set(&error, CAPSA_STATUS_GUEST_FAULT, 0, "KVM_RUN", KVM_DEVICE,

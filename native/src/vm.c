@@ -381,7 +381,7 @@ void vm_destroy(struct vm *vm)
 /* With the lock held: tells when every vCPU stands still. */
 static void vm_report_rest(struct vm *vm)
 {
-	if (vm->resting == vm->vcpu_count &&
+	if (vm->resting == vm->shape.cpus &&
 	    atomic_load(&vm->command) == VM_PAUSE)
 		machine_post(vm->machine, MACHINE_MAIL_PAUSED,
 			     CAPSA_EVENT_PAUSED, 0, 0);
@@ -425,7 +425,7 @@ void vm_leave(struct vm *vm)
 
 	pthread_mutex_lock(&vm->lock);
 	vm->left++;
-	last = vm->left == vm->vcpu_count;
+	last = vm->left == vm->shape.cpus;
 	pthread_mutex_unlock(&vm->lock);
 	if (last)
 		machine_ended(vm->machine);

@@ -75,6 +75,20 @@ static void seed_is_linked_to_boot_params(void)
 	load_free(&load);
 }
 
+static void a_restart_of_the_bios_resets_the_machine(void)
+{
+	/* mov dx, 0x602; mov al, 1; out dx, al; hlt; jmp to hlt */
+	static const uint8_t code[] = { 0xba, 0x02, 0x06, 0xb0, 0x01,
+					0xee, 0xf4, 0xeb, 0xfd };
+	struct kernel_file kernel = kernel_file_elf();
+	struct load load = load_new(MEMORY_SIZE);
+
+	load_run(&load, &kernel);
+	CHECK(memcmp(memory_at(&load.memory, 0xffff0, 16), code,
+		     sizeof(code)) == 0);
+	load_free(&load);
+}
+
 static void initrd_stays_below_what_the_kernel_reaches(void)
 {
 	const uint32_t reach = 32 * MIB - 1;
@@ -321,6 +335,7 @@ int main(void)
 	TEST(bzimage_is_loaded);
 	TEST(pages_map_the_first_4_gib);
 	TEST(seed_is_linked_to_boot_params);
+	TEST(a_restart_of_the_bios_resets_the_machine);
 	TEST(initrd_stays_below_what_the_kernel_reaches);
 	TEST(elf_with_note_is_entered_through_pvh);
 	TEST(elf_without_note_is_entered_in_64_bit_mode);

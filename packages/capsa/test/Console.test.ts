@@ -60,6 +60,7 @@ describe("console.expect", () => {
       yield* TestClock.adjust("30 seconds")
       const error = yield* Fiber.join(waiting)
       expect(error).toMatchObject({ reason: "Timeout", pattern: "/never/", received: "one two ", retryable: true })
+      expect(error.message).toBe("The time was up while waiting for /never/.")
       expect(error.hint).not.toBe("")
       expect(yield* console.expect("one")).toMatchObject({ before: "" })
       expect(yield* console.expect("two")).toMatchObject({ before: " " })
@@ -71,7 +72,7 @@ describe("console.expect", () => {
       const { console, wait } = yield* Vm.launch({})
       const waiting = yield* Effect.fork(Effect.flip(console.expect(["x", "y"])))
       yield* wait
-      const expected = { reason: "Ended", pattern: "x or y", received: "last w\u00f6rds" }
+      const expected = { reason: "Ended", pattern: '"x" or "y"', received: "last w\u00f6rds" }
       expect(yield* Fiber.join(waiting)).toMatchObject(expected)
       expect(yield* Effect.flip(console.expect(["x", "y"]))).toMatchObject(expected)
       expect(yield* console.expect("last")).toMatchObject({ text: "last" })

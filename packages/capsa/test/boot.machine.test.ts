@@ -5,7 +5,7 @@
 import { describe, expect } from "bun:test"
 import { freemem, tmpdir } from "node:os"
 import { join } from "node:path"
-import { Backend, type VmConfig } from "@capsa/core"
+import { Backend, ConsoleError, type VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
 import { Qemu } from "@capsa/qemu"
@@ -61,7 +61,11 @@ const ask = (vm: Machine, command: string, answer: RegExp, timeout: Duration.Dur
   )
 
 const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>, skip = false) =>
-  live.skipIf(skip)(name, () => Effect.provide(body(), backend), testMs)
+  live.skipIf(skip)(name, () => body().pipe(Effect.tapError(showConsole), Effect.provide(backend)), testMs)
+
+/** What the guest said last is the first thing to look at. */
+const showConsole = (error: unknown) =>
+  error instanceof ConsoleError ? Effect.logError(`${error.message}\n${error.received}`) : Effect.void
 
 describe(`boots on ${backendName}`, () => {
   const boots: ReadonlyArray<[string, NonNullable<VmConfig["boot"]>, { readonly kernelRelease: string }]> = [

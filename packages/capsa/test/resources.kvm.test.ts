@@ -1,9 +1,9 @@
 /** What machines on KVM cost the host, and that they give it back. Runs where KVM runs guests on hardware: in the lab. */
 import { describe, expect } from "bun:test"
-import { readdirSync, readFileSync } from "node:fs"
+import { readFileSync } from "node:fs"
 import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
-import { layer } from "@capsa/testing"
+import { holdings, layer } from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import * as Vm from "../src/Vm.ts"
@@ -20,14 +20,6 @@ const floodMiB = 200
 
 /** Memory of this process alone, without what it shares with guests. */
 const anonymousMiB = () => Number(/RssAnon:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024
-
-const holdings = () => ({
-  descriptors: readdirSync("/proc/self/fd").length,
-  threads: readdirSync("/proc/self/task").length,
-  mappings: readFileSync("/proc/self/maps", "utf8")
-    .split("\n")
-    .filter((line) => /kvm|memfd:capsa/.test(line)).length
-})
 
 layer(Kvm.layer)("a machine on KVM", (it) => {
   it.live(

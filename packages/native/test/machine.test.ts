@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "bun:test"
-import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { BootPlan, Machine, MachineError, VmExit } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
+import { holdings } from "@capsa/testing"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -167,15 +168,6 @@ for (const [name, kernel, changes, status] of failures)
     })
   )
 
-/** Descriptors, threads and mappings of this process. */
-const holdings = () => ({
-  descriptors: readdirSync("/proc/self/fd").length,
-  threads: readdirSync("/proc/self/task").length,
-  mappings: readFileSync("/proc/self/maps", "utf8")
-    .split("\n")
-    .filter((line) => /kvm|memfd:capsa/.test(line)).length
-})
-
 onKvm("200 launches and kills leave no descriptor, thread or mapping behind", () =>
   Effect.gen(function* () {
     const round = Effect.scoped(Effect.flatMap(boot(payload.halt), (machine) => machine.kill))
@@ -183,6 +175,7 @@ onKvm("200 launches and kills leave no descriptor, thread or mapping behind", ()
     const before = holdings()
     yield* Effect.repeatN(round, 199)
     const after = holdings()
+    process.stdout.write(`200 launches and kills: ${JSON.stringify({ before, after })}\n`)
     expect(after).toEqual(before)
   })
 )

@@ -1,2 +1,3 @@
 export { effect, layer, live, type Tester } from "./BunTest.ts"
+export { type Holdings, holdings } from "./holdings.ts"
 export * as Simulated from "./Simulated.ts"

@@ -14,10 +14,29 @@
 
 enum {
 	BOOT_PAGE = 4096,
+	BOOT_PAGE_DESCRIPTOR = 64, /* struct page of Linux */
 	/* "virtio_mmio.device=4K@0xd0000000:21 " and some room */
 	BOOT_DEVICE_ARGUMENT = 48,
 };
 
+/*
+ * All there is of a BIOS. A kernel that knows EFI expects it to do the reset
+ * of a machine with hardware-reduced ACPI, and restarts the BIOS without it.
+ */
+static const uint8_t boot_reset_code[] = {
+	0xba,
+	X86_PORT_RESET & 0xff,
+	X86_PORT_RESET >> 8, /* mov dx, port */
+	0xb0,
+	X86_RESET_VALUE, /* mov al, value */
+	0xee,            /* out dx, al */
+	0xf4,            /* hlt */
+	0xeb,
+	0xfd, /* jmp to hlt */
+};
+
+_Static_assert(X86_RESET_VECTOR + sizeof(boot_reset_code) <= X86_KERNEL_ADDRESS,
+	       "the reset code fits its place");
 _Static_assert(X86_GSI_VIRTIO + ARCH_VIRTIO_MAX <= 24, "pins of the I/O APIC");
 _Static_assert(ACPI_SIZE_MAX <= X86_ACPI_END - X86_ACPI_ADDRESS,
 	       "the tables fit their place");
@@ -98,6 +117,26 @@ static enum capsa_status boot_write_cmdline(const struct memory *memory,
 	return CAPSA_STATUS_OK;
 }
 
+/*
+ * Linux allocates from the top of memory down, in front of the initrd: first
+ * of all the descriptors of its pages, and writes them all.
+ */
+static void boot_back_top(const struct memory *memory, uint64_t initrd,
+			  uint64_t size)
+{
+	const struct memory_range *last =
+		&memory->ranges[memory->range_count - 1];
+	uint64_t end = last->address + last->size;
+	uint64_t descriptors = memory->size / BOOT_PAGE * BOOT_PAGE_DESCRIPTOR;
+
+	if (initrd < last->address) {
+		memory_back(memory, end - descriptors, descriptors);
+		memory_back(memory, initrd, size);
+	} else if (initrd - last->address > descriptors) {
+		memory_back(memory, initrd - descriptors, descriptors + size);
+	}
+}
+
 /* As high as the kernel allows, out of the way of its unpacking. */
 static enum capsa_status boot_load_initrd(const struct memory *memory,
 					  const struct arch_boot_files *files,
@@ -132,6 +171,7 @@ static enum capsa_status boot_load_initrd(const struct memory *memory,
 			(unsigned long long)top);
 	info->initrd = (top - file.size) & -(uint64_t)BOOT_PAGE;
 	info->initrd_size = file.size;
+	boot_back_top(memory, info->initrd, file.size);
 	return boot_file_load(&file, 0, memory, info->initrd, file.size,
 			      "size");
 }
@@ -142,7 +182,11 @@ static int boot_write_firmware(const struct memory *memory,
 {
 	uint8_t tables[ACPI_SIZE_MAX];
 	size_t length;
+	int error = memory_write(memory, X86_RESET_VECTOR, boot_reset_code,
+				 sizeof(boot_reset_code));
 
+	if (error < 0)
+		return error;
 	if (shape->discovery == CAPSA_DISCOVERY_CMDLINE) {
 		uint8_t mptable[MPTABLE_SIZE_MAX];
 

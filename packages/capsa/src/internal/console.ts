@@ -83,13 +83,14 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
     return { text: groups[0], before, match: groups, index, lost }
   }
 
-  const failure = (reason: ConsoleError["reason"], patterns: ReadonlyArray<Pattern>, from: number): ConsoleError =>
-    new ConsoleError({
-      ...complaints[reason],
-      reason,
-      pattern: patterns.map(String).join(" or "),
-      received: Buffer.from(ring.read(Math.max(from, ring.end() - receivedMax)).bytes).toString()
-    })
+  const failure = (reason: ConsoleError["reason"], patterns: ReadonlyArray<Pattern>, from: number): ConsoleError => {
+    const pattern = patterns
+      .map((each) => (typeof each === "string" ? JSON.stringify(each) : String(each)))
+      .join(" or ")
+    const { what, hint } = complaints[reason]
+    const received = Buffer.from(ring.read(Math.max(from, ring.end() - receivedMax)).bytes).toString()
+    return new ConsoleError({ reason, pattern, received, hint, detail: `${what} while waiting for ${pattern}.` })
+  }
 
   const firstMatch = (patterns: ReadonlyArray<Pattern>) =>
     Effect.async<ConsoleMatch, ConsoleError>((resume) => {
@@ -145,11 +146,11 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
 
 const complaints = {
   Timeout: {
-    detail: "What was waited for did not come in time.",
-    hint: "Look at what was received: the pattern may not fit it, or the guest may need more time. Nothing was consumed."
+    what: "The time was up",
+    hint: "Look at `received`: the pattern may not fit it, or the guest may need more time. Nothing was consumed."
   },
   Ended: {
-    detail: "The machine ended before what was waited for came.",
-    hint: "Look at what was received and at the machine's exit: `vm.wait`."
+    what: "The machine ended",
+    hint: "Look at `received` and at the machine's exit: `vm.wait`."
   }
 }

@@ -16,7 +16,7 @@ export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
   "@capsa/guest": ["@capsa/core"],
   capsa: ["@capsa/core", "@capsa/guest", "@capsa/kvm", "@capsa/qemu"],
   "@capsa/testing": ["@capsa/core", "capsa"],
-  "@capsa/cli": ["capsa"],
+  "@capsa/cli": ["@capsa/core", "@capsa/guest", "capsa"],
   "@capsa/lab": ["@capsa/guest"],
   "@capsa/dev": [],
   "@capsa/benchmarks": [
@@ -28,7 +28,7 @@ export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
     "@capsa/qemu",
     "capsa"
   ],
-  "@capsa/examples": ["capsa"]
+  "@capsa/examples": ["@capsa/cli", "@capsa/guest", "capsa"]
 }
 
 /** An import statement, or a call of `import()`, with a literal path. */

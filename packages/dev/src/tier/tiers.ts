@@ -16,6 +16,7 @@ const minute = 60_000
 
 const isMachineTest = (file: string): boolean => file.endsWith(".machine.test.ts")
 const isLabTest = (file: string): boolean => file.endsWith(".lab.test.ts")
+const isKvmTest = (file: string): boolean => file.endsWith(".kvm.test.ts")
 
 /** Everything of `bun run check`; each check is a test. */
 const check: Tier = {
@@ -38,7 +39,7 @@ const check: Tier = {
 const unit: Tier = {
   name: "unit",
   run: (watch) => {
-    const files = testFiles().filter((file) => !isMachineTest(file) && !isLabTest(file))
+    const files = testFiles().filter((file) => !isMachineTest(file) && !isLabTest(file) && !isKvmTest(file))
     return bunTest({ files, testTimeoutMs: 30_000, timeoutMs: 15 * minute, parallel: 2 }, watch)
   }
 }
@@ -53,12 +54,15 @@ const machines: Tier = {
   }
 }
 
-/** The same tests on KVM in the lab, where Bun is 10 to 50 times slower; then the tests of and with the lab itself. */
+/**
+ * The same tests on KVM in the lab, where Bun is 10 to 50 times slower, with those that are about KVM alone; then the
+ * tests of and with the lab itself.
+ */
 const lab: Tier = {
   name: "lab",
   run: async (watch) => {
     const env = { CAPSA_TEST_BACKEND: "kvm" }
-    const inside = testFiles().filter(isMachineTest)
+    const inside = testFiles().filter((file) => isMachineTest(file) || isKvmTest(file))
     const outside = testFiles().filter(isLabTest)
     const limits = { testTimeoutMs: 20 * minute, timeoutMs: 45 * minute }
     return sum([
