@@ -109,6 +109,7 @@ static enum capsa_status machine_configure(
 
 static void machine_free(struct machine *machine)
 {
+	vm_destroy(machine->vm);
 	byte_ring_destroy(&machine->output);
 	byte_ring_destroy(&machine->input);
 	free(machine->config.kernel);
@@ -119,15 +120,13 @@ static void machine_free(struct machine *machine)
 	free(machine);
 }
 
-static struct machine *machine_new(struct capsa *capsa,
-				   void (*run)(struct worker_job *job))
+static struct machine *machine_new(struct capsa *capsa)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
 
 	if (!machine)
 		return NULL;
 	machine->capsa = capsa;
-	machine->job.run = run;
 	machine->asked_ns = machine_clock();
 	atomic_init(&machine->references, 1);
 	pthread_mutex_init(&machine->lock, NULL);
@@ -147,36 +146,6 @@ static void machine_set_error(struct machine *machine,
 	pthread_mutex_lock(&machine->box_lock);
 	machine->error = *error;
 	pthread_mutex_unlock(&machine->box_lock);
-}
-
-/* On a worker: from the description to running vCPUs. */
-static void machine_run_start(struct worker_job *job)
-{
-	struct machine *machine = machine_of(job);
-	struct loop *loop = context_loop(machine->capsa, machine->handle);
-	struct vm *vm = vm_create(machine);
-	struct capsa_error error;
-	enum capsa_status status;
-
-	pthread_mutex_lock(&machine->lock);
-	machine->vm = vm;
-	if (vm && machine->stopping)
-		vm_command(vm, VM_STOP);
-	pthread_mutex_unlock(&machine->lock);
-	if (vm)
-		status = vm_load(vm, loop, &error);
-	else
-		status = error_system(&error, ENOMEM, "calloc", NULL);
-	if (status == CAPSA_STATUS_OK) {
-		pthread_mutex_lock(&machine->lock);
-		machine->loaded = true;
-		pthread_mutex_unlock(&machine->lock);
-		status = vm_run(vm, &error);
-	}
-	if (status != CAPSA_STATUS_OK) {
-		machine_stop(machine, CAPSA_EXIT_FAILED, &error);
-		machine_ended(machine);
-	}
 }
 
 static void machine_run_probe(struct worker_job *job)
@@ -211,12 +180,17 @@ enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 				 const struct capsa_machine_config *config,
 				 struct capsa_error *error)
 {
-	struct machine *machine = machine_new(capsa, machine_run_start);
+	struct machine *machine = machine_new(capsa);
 	enum capsa_status status;
 
 	if (!machine)
 		return error_system(error, ENOMEM, "calloc", NULL);
 	status = machine_configure(machine, config, error);
+	if (status == CAPSA_STATUS_OK) {
+		machine->vm = vm_create(machine);
+		if (!machine->vm)
+			status = error_system(error, ENOMEM, "calloc", NULL);
+	}
 	if (status != CAPSA_STATUS_OK) {
 		machine_free(machine);
 		return status;
@@ -229,10 +203,11 @@ enum capsa_status machine_create_probe(struct machine **out,
 				       struct capsa *capsa,
 				       struct capsa_error *error)
 {
-	struct machine *machine = machine_new(capsa, machine_run_probe);
+	struct machine *machine = machine_new(capsa);
 
 	if (!machine)
 		return error_system(error, ENOMEM, "calloc", NULL);
+	machine->job.run = machine_run_probe;
 	*out = machine;
 	return CAPSA_STATUS_OK;
 }
@@ -254,7 +229,10 @@ void machine_drop(struct machine *machine)
 
 void machine_start(struct machine *machine)
 {
-	workers_queue(machine->capsa->workers, &machine->job);
+	if (machine->vm)
+		start_queue(&machine->start, machine, machine->vm);
+	else
+		workers_queue(machine->capsa->workers, &machine->job);
 }
 
 /* With box_lock held: somebody should drain this machine. */
@@ -279,6 +257,13 @@ void machine_post(struct machine *machine, enum machine_mail mail,
 	};
 	machine_announce(machine);
 	pthread_mutex_unlock(&machine->box_lock);
+}
+
+void machine_loaded(struct machine *machine)
+{
+	pthread_mutex_lock(&machine->lock);
+	machine->loaded = true;
+	pthread_mutex_unlock(&machine->lock);
 }
 
 void machine_stop(struct machine *machine, enum capsa_exit exit,

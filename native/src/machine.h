@@ -17,6 +17,7 @@
 
 #include "byte_ring.h"
 #include "capsa.h"
+#include "start.h"
 #include "workers.h"
 
 enum { MACHINE_INPUT_BYTES = 16 * 1024 };
@@ -61,13 +62,14 @@ struct machine {
 	uint32_t handle;
 	atomic_uint references;
 	struct machine_config config;
-	uint64_t asked_ns;          /* CLOCK_MONOTONIC at its creation */
-	struct worker_job job;      /* start, then free: one at a time */
+	uint64_t asked_ns; /* CLOCK_MONOTONIC at its creation */
+	struct start start;
+	struct worker_job job;      /* a probe; freeing what there is */
 	struct machine *ready_next; /* the instance's queue, by its lock */
 	bool ready_queued;
 
 	pthread_mutex_t lock; /* of its life, down to exit */
-	struct vm *vm;        /* owned; NULL: not created, or freed */
+	struct vm *vm;        /* owned; NULL: a probe, or freed */
 	bool loaded;          /* vm is whole: it may be talked to */
 	bool stopping;        /* the exit is decided */
 	bool ended;           /* nothing runs any more */
@@ -100,7 +102,7 @@ void machine_hold(struct machine *machine);
 /* Gives a reference back; the last one frees the machine. */
 void machine_drop(struct machine *machine);
 
-/* Starts it on a worker. */
+/* Starts it on workers. */
 void machine_start(struct machine *machine);
 
 /* What a caller may ask; all return at once. */
@@ -118,6 +120,8 @@ bool machine_drain(struct machine *machine, struct capsa_drained *drained,
 /* What the machine's own threads report. */
 void machine_post(struct machine *machine, enum machine_mail mail,
 		  uint32_t kind, uint32_t code, uint64_t value);
+/* Its VM is whole: it may be talked to. */
+void machine_loaded(struct machine *machine);
 /* Decides the exit, if nobody has, and stops the vCPUs. error may be NULL. */
 void machine_stop(struct machine *machine, enum capsa_exit exit,
 		  const struct capsa_error *error);

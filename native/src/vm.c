@@ -197,28 +197,34 @@ static enum capsa_status vm_create_vcpus(struct vm *vm,
 	return CAPSA_STATUS_OK;
 }
 
-static enum capsa_status vm_open(struct vm *vm, struct loop *loop,
-				 struct capsa_error *error)
+/* A kill that came meanwhile has decided the exit; this only ends the way. */
+static enum capsa_status vm_still_wanted(struct vm *vm,
+					 struct capsa_error *error)
 {
-	enum capsa_status status = kvm_open(&vm->kvm_fd, error);
-	uint64_t hole_start;
-	uint64_t hole_end;
+	if (atomic_load(&vm->command) != VM_STOP)
+		return CAPSA_STATUS_OK;
+	return error_set(error, CAPSA_STATUS_STATE, 0, "capsa_launch", NULL,
+			 NULL, "the machine was killed before it started");
+}
 
-	arch_device_hole(&hole_start, &hole_end);
+enum capsa_status vm_open(struct vm *vm, struct loop *loop,
+			  struct capsa_error *error)
+{
+	enum capsa_status status = vm_still_wanted(vm, error);
+
+	if (status == CAPSA_STATUS_OK)
+		status = kvm_open(&vm->kvm_fd, error);
 	if (status == CAPSA_STATUS_OK)
 		status = kvm_create_vm(vm->kvm_fd, &vm->fd, error);
-	if (status == CAPSA_STATUS_OK)
-		status = memory_create(&vm->memory,
-				       vm->machine->config.memory_bytes,
-				       hole_start, hole_end, error);
-	if (status == CAPSA_STATUS_OK)
-		status = kvm_map_memory(vm->fd, &vm->memory, error);
 	if (status == CAPSA_STATUS_OK)
 		status = arch_vm_setup(vm->fd, &vm->shape, error);
 	if (status == CAPSA_STATUS_OK)
 		status = vm_create_devices(vm, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = vm_create_vcpus(vm, error);
+	if (status == CAPSA_STATUS_OK)
+		machine_post(vm->machine, MACHINE_MAIL_CREATED,
+			     CAPSA_EVENT_STAGE, CAPSA_STAGE_CREATED, 0);
 	return status;
 }
 
@@ -242,8 +248,7 @@ static enum capsa_status vm_open_file(const char *path,
 	return CAPSA_STATUS_OK;
 }
 
-static enum capsa_status vm_load_files(struct vm *vm, struct arch_entry *entry,
-				       struct capsa_error *error)
+static enum capsa_status vm_load_files(struct vm *vm, struct capsa_error *error)
 {
 	const struct machine_config *config = &vm->machine->config;
 	struct arch_boot_files files = {
@@ -261,8 +266,8 @@ static enum capsa_status vm_load_files(struct vm *vm, struct arch_entry *entry,
 		status = vm_open_file(config->initrd, CAPSA_STATUS_INITRD_FILE,
 				      &files.initrd_fd, error);
 	if (status == CAPSA_STATUS_OK)
-		status = arch_boot_load(&vm->memory, &vm->shape, &files, entry,
-					error);
+		status = arch_boot_load(&vm->memory, &vm->shape, &files,
+					&vm->entry, error);
 	if (files.kernel_fd >= 0)
 		close(files.kernel_fd);
 	if (files.initrd_fd >= 0)
@@ -270,8 +275,23 @@ static enum capsa_status vm_load_files(struct vm *vm, struct arch_entry *entry,
 	return status;
 }
 
+enum capsa_status vm_load(struct vm *vm, struct capsa_error *error)
+{
+	enum capsa_status status = vm_still_wanted(vm, error);
+	uint64_t hole_start;
+	uint64_t hole_end;
+
+	arch_device_hole(&hole_start, &hole_end);
+	if (status == CAPSA_STATUS_OK)
+		status = memory_create(&vm->memory,
+				       vm->machine->config.memory_bytes,
+				       hole_start, hole_end, error);
+	if (status == CAPSA_STATUS_OK)
+		status = vm_load_files(vm, error);
+	return status;
+}
+
 static enum capsa_status vm_setup_vcpus(struct vm *vm,
-					const struct arch_entry *entry,
 					struct capsa_error *error)
 {
 	enum capsa_status status = CAPSA_STATUS_OK;
@@ -280,11 +300,25 @@ static enum capsa_status vm_setup_vcpus(struct vm *vm,
 	     i++) {
 		int fd = vm->vcpus[i].fd;
 
-		status = arch_vcpu_setup(vm->kvm_fd, fd, i, &vm->shape, entry,
-					 error);
+		status = arch_vcpu_setup(vm->kvm_fd, fd, i, &vm->shape,
+					 &vm->entry, error);
 		if (status == CAPSA_STATUS_OK)
 			status = vcpu_allow_kick(fd, error);
 	}
+	return status;
+}
+
+enum capsa_status vm_prepare(struct vm *vm, struct capsa_error *error)
+{
+	enum capsa_status status = vm_still_wanted(vm, error);
+
+	if (status == CAPSA_STATUS_OK)
+		status = kvm_map_memory(vm->fd, &vm->memory, error);
+	if (status == CAPSA_STATUS_OK)
+		status = vm_setup_vcpus(vm, error);
+	if (status == CAPSA_STATUS_OK)
+		machine_post(vm->machine, MACHINE_MAIL_LOADED,
+			     CAPSA_EVENT_STAGE, CAPSA_STAGE_LOADED, 0);
 	return status;
 }
 
@@ -313,39 +347,6 @@ enum capsa_status vm_run(struct vm *vm, struct capsa_error *error)
 		}
 	}
 	return CAPSA_STATUS_OK;
-}
-
-/* A kill that came meanwhile has decided the exit; this only ends the way. */
-static enum capsa_status vm_still_wanted(struct vm *vm,
-					 struct capsa_error *error)
-{
-	if (atomic_load(&vm->command) != VM_STOP)
-		return CAPSA_STATUS_OK;
-	return error_set(error, CAPSA_STATUS_STATE, 0, "capsa_launch", NULL,
-			 NULL, "the machine was killed before it started");
-}
-
-enum capsa_status vm_load(struct vm *vm, struct loop *loop,
-			  struct capsa_error *error)
-{
-	struct arch_entry entry;
-	enum capsa_status status = vm_still_wanted(vm, error);
-
-	if (status == CAPSA_STATUS_OK)
-		status = vm_open(vm, loop, error);
-	if (status != CAPSA_STATUS_OK)
-		return status;
-	machine_post(vm->machine, MACHINE_MAIL_CREATED, CAPSA_EVENT_STAGE,
-		     CAPSA_STAGE_CREATED, 0);
-	status = vm_still_wanted(vm, error);
-	if (status == CAPSA_STATUS_OK)
-		status = vm_load_files(vm, &entry, error);
-	if (status == CAPSA_STATUS_OK)
-		status = vm_setup_vcpus(vm, &entry, error);
-	if (status == CAPSA_STATUS_OK)
-		machine_post(vm->machine, MACHINE_MAIL_LOADED,
-			     CAPSA_EVENT_STAGE, CAPSA_STAGE_LOADED, 0);
-	return status;
 }
 
 void vm_destroy(struct vm *vm)

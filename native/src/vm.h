@@ -44,6 +44,7 @@ struct vm {
 	struct bus pio;
 	struct bus mmio;
 	struct arch_shape shape;
+	struct arch_entry entry;
 	struct arch_platform *platform;
 	int uart_irq_fd;
 	int power_irq_fd;
@@ -66,9 +67,16 @@ struct vm {
 /* Allocates it, with nothing of KVM yet; NULL: no memory. */
 struct vm *vm_create(struct machine *machine);
 
-/* Opens it and loads the guest, reporting the machine's stages. */
-enum capsa_status vm_load(struct vm *vm, struct loop *loop,
+/* Creates all of it but its memory. Reports CREATED. */
+enum capsa_status vm_open(struct vm *vm, struct loop *loop,
 			  struct capsa_error *error);
+
+/* Creates its memory and loads the guest; may run beside vm_open(). */
+enum capsa_status vm_load(struct vm *vm, struct capsa_error *error);
+
+/* After both: joins what they made, up to the first instruction. Reports
+ * LOADED. */
+enum capsa_status vm_prepare(struct vm *vm, struct capsa_error *error);
 
 /*
  * Starts the vCPU threads; the last of them to leave calls machine_ended().

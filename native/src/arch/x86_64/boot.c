@@ -15,6 +15,12 @@
 enum {
 	BOOT_PAGE = 4096,
 	BOOT_PAGE_DESCRIPTOR = 64, /* struct page of Linux */
+	/*
+	 * What a small Linux has taken of its lowest memory at the first
+	 * process, measured. Kernels with a zone for ISA's DMA leave it alone;
+	 * those of distributions, which come as bzImage.
+	 */
+	BOOT_FIRST_BYTES = 10 << 20,
 	/* "virtio_mmio.device=4K@0xd0000000:21 " and some room */
 	BOOT_DEVICE_ARGUMENT = 48,
 };
@@ -223,6 +229,8 @@ enum capsa_status arch_boot_load(const struct memory *memory,
 	status = boot_file_open(&kernel);
 	if (status == CAPSA_STATUS_OK)
 		status = kernel_image_load(&kernel, memory, &image);
+	if (status == CAPSA_STATUS_OK && image.protocol == ARCH_PROTOCOL_PVH)
+		memory_back(memory, 0, BOOT_FIRST_BYTES);
 	if (status == CAPSA_STATUS_OK)
 		status = boot_write_cmdline(memory, shape, files,
 					    image.cmdline_max, error);

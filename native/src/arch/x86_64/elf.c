@@ -23,12 +23,6 @@ enum {
 	/* Where Linux is built to run, unless told otherwise. */
 	ELF_KERNEL_ALIGNMENT = 16 << 20,
 	ELF_BOOT_VERSION = 0x020c,
-	/*
-	 * What a small Linux has taken of its lowest memory at the first
-	 * process, measured. Kernels with a zone for ISA's DMA leave it alone;
-	 * they come as bzImage.
-	 */
-	ELF_FIRST_BYTES = 10 << 20,
 };
 
 /* The headers, copied once. */
@@ -156,10 +150,8 @@ static enum capsa_status elf_load_segments(const struct boot_file *file,
 	enum capsa_status status = elf_check_segments(
 		file, headers, kernel_image_low_memory(memory), &start, end);
 
-	if (status == CAPSA_STATUS_OK) {
-		memory_back(memory, 0, ELF_FIRST_BYTES);
+	if (status == CAPSA_STATUS_OK)
 		memory_back(memory, start, *end - start);
-	}
 	for (uint32_t i = 0;
 	     status == CAPSA_STATUS_OK && i < headers->file.e_phnum; i++) {
 		const Elf64_Phdr *segment = &headers->segments[i];
