@@ -15,6 +15,7 @@
 enum {
 	BOOT_PAGE = 4096,
 	BOOT_PAGE_DESCRIPTOR = 64, /* struct page of Linux */
+	BOOT_CPU_BYTES = 2 << 20,  /* for per-CPU variables, at first */
 	/*
 	 * What a small Linux has taken of its lowest memory at the first
 	 * process, measured. Kernels with a zone for ISA's DMA leave it alone;
@@ -125,26 +126,30 @@ static enum capsa_status boot_write_cmdline(const struct memory *memory,
 
 /*
  * Linux allocates from the top of memory down, in front of the initrd: first
- * of all the descriptors of its pages, and writes them all.
+ * the descriptors of its pages, then what each processor has of its own. It
+ * writes all of both.
  */
-static void boot_back_top(const struct memory *memory, uint64_t initrd,
+static void boot_back_top(const struct memory *memory,
+			  const struct arch_shape *shape, uint64_t initrd,
 			  uint64_t size)
 {
 	const struct memory_range *last =
 		&memory->ranges[memory->range_count - 1];
 	uint64_t end = last->address + last->size;
-	uint64_t descriptors = memory->size / BOOT_PAGE * BOOT_PAGE_DESCRIPTOR;
+	uint64_t first = memory->size / BOOT_PAGE * BOOT_PAGE_DESCRIPTOR +
+			 (uint64_t)shape->cpus * BOOT_CPU_BYTES;
 
 	if (initrd < last->address) {
-		memory_back(memory, end - descriptors, descriptors);
+		memory_back(memory, end - first, first);
 		memory_back(memory, initrd, size);
-	} else if (initrd - last->address > descriptors) {
-		memory_back(memory, initrd - descriptors, descriptors + size);
+	} else if (initrd - last->address > first) {
+		memory_back(memory, initrd - first, first + size);
 	}
 }
 
 /* As high as the kernel allows, out of the way of its unpacking. */
 static enum capsa_status boot_load_initrd(const struct memory *memory,
+					  const struct arch_shape *shape,
 					  const struct arch_boot_files *files,
 					  const struct kernel_image *image,
 					  struct boot_info *info,
@@ -177,7 +182,7 @@ static enum capsa_status boot_load_initrd(const struct memory *memory,
 			(unsigned long long)top);
 	info->initrd = (top - file.size) & -(uint64_t)BOOT_PAGE;
 	info->initrd_size = file.size;
-	boot_back_top(memory, info->initrd, file.size);
+	boot_back_top(memory, shape, info->initrd, file.size);
 	return boot_file_load(&file, 0, memory, info->initrd, file.size,
 			      "size");
 }
@@ -236,7 +241,8 @@ enum capsa_status arch_boot_load(const struct memory *memory,
 		status = boot_write_cmdline(memory, shape, files,
 					    image.cmdline_max, error);
 	if (status == CAPSA_STATUS_OK && files->initrd_fd >= 0)
-		status = boot_load_initrd(memory, files, &image, &info, error);
+		status = boot_load_initrd(memory, shape, files, &image, &info,
+					  error);
 	if (status != CAPSA_STATUS_OK)
 		return status;
 
