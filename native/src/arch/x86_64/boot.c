@@ -182,25 +182,26 @@ static enum capsa_status boot_load_initrd(const struct memory *memory,
 			      "size");
 }
 
+/*
+ * The MP table is there beside ACPI too, which wins: without one, Linux maps
+ * and searches all of the BIOS for it, and takes milliseconds.
+ */
 static int boot_write_firmware(const struct memory *memory,
 			       const struct arch_shape *shape,
 			       struct boot_info *info)
 {
+	uint8_t mptable[MPTABLE_SIZE_MAX];
 	uint8_t tables[ACPI_SIZE_MAX];
-	size_t length;
+	size_t length = mptable_build(shape->cpus, X86_MPTABLE_ADDRESS,
+				      mptable);
 	int error = memory_write(memory, X86_RESET_VECTOR, boot_reset_code,
 				 sizeof(boot_reset_code));
 
-	if (error < 0)
+	if (error == 0)
+		error = memory_write(memory, X86_MPTABLE_ADDRESS, mptable,
+				     length);
+	if (error < 0 || shape->discovery == CAPSA_DISCOVERY_CMDLINE)
 		return error;
-	if (shape->discovery == CAPSA_DISCOVERY_CMDLINE) {
-		uint8_t mptable[MPTABLE_SIZE_MAX];
-
-		length = mptable_build(shape->cpus, X86_MPTABLE_ADDRESS,
-				       mptable);
-		return memory_write(memory, X86_MPTABLE_ADDRESS, mptable,
-				    length);
-	}
 	length = acpi_build(shape, X86_ACPI_ADDRESS, tables);
 	if (length == 0)
 		return -ENOSPC;

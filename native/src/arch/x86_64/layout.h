@@ -17,9 +17,9 @@
 #define X86_CMDLINE_ADDRESS 0x20000u
 #define X86_CMDLINE_MAX     0x10000u
 #define X86_BIOS_AREA       0x9fc00u /* reserved from here up to 1 MiB */
+#define X86_MPTABLE_ADDRESS 0x9fc00u /* kernels look for it here early on */
 #define X86_ACPI_ADDRESS    0xe0000u /* RSDP, then the tables */
 #define X86_ACPI_END        0xf0000u
-#define X86_MPTABLE_ADDRESS 0xf0000u  /* kernels look for it up to 1 MiB */
 #define X86_RESET_VECTOR    0xffff0u  /* of a BIOS, in real mode */
 #define X86_KERNEL_ADDRESS  0x100000u /* at least */
 
