@@ -17,7 +17,7 @@ import {
 } from "./internal/layout.ts"
 import { makeMachine } from "./internal/machine.ts"
 import { type Library, open } from "./Library.ts"
-import { fromRecord, type NativeError } from "./NativeError.ts"
+import { fromRecord, NativeError } from "./NativeError.ts"
 
 /** What a run of guest kernel code told about the hypervisor. @category models */
 export interface Verdict {
@@ -85,6 +85,15 @@ const drain = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
   return all
 }
 
+/** Gives a machine up and waits until it is gone. Once is enough: the layer may have been quicker than the machine's scope. */
+const release = ({ call, instance }: Library, inbox: Inbox) =>
+  Effect.suspend(() => {
+    if (!inbox.gone) call.capsa_release(instance, inbox.handle)
+    return Deferred.await(inbox.released)
+  })
+
+const closed = new NativeError({ status: "State", detail: "the layer of the native library is closed" })
+
 /** A call that gives a machine its number. */
 type Begin = (handle: Uint32Array, error: Uint8Array) => number
 
@@ -92,9 +101,10 @@ type Begin = (handle: Uint32Array, error: Uint8Array) => number
  * A machine's inbox, from its number's birth to its release. The number is entered in the same step that gets it, so
  * that no report of it can find nobody.
  */
-const makeAdopt = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
+const makeAdopt = (library: Library, inboxes: Map<number, Inbox>, isClosing: () => boolean) => {
   const enter = (begin: Begin, inboxOf: (handle: number) => Inbox) =>
     Effect.suspend(() => {
+      if (isClosing()) return Effect.fail(closed)
       const handle = new Uint32Array(1)
       const error = makeErrorBuffer()
       if (begin(handle, error.bytes) !== 0) return Effect.fail(fromRecord(error.read()))
@@ -102,15 +112,15 @@ const makeAdopt = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => 
       inboxes.set(inbox.handle, inbox)
       return Effect.succeed(inbox)
     })
-  const release = (inbox: Inbox) =>
-    Effect.sync(() => call.capsa_release(instance, inbox.handle)).pipe(
-      Effect.zipRight(Deferred.await(inbox.released)),
-      Effect.zipRight(Effect.sync(() => inboxes.delete(inbox.handle)))
+  const leave = (inbox: Inbox) =>
+    Effect.zipRight(
+      release(library, inbox),
+      Effect.sync(() => inboxes.delete(inbox.handle))
     )
   return (begin: Begin) =>
     Effect.acquireRelease(
       Effect.flatMap(makeInbox, (inboxOf) => enter(begin, inboxOf)),
-      release
+      leave
     )
 }
 
@@ -126,7 +136,8 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
     const library = yield* open
     const { call, instance } = library
     const inboxes = new Map<number, Inbox>()
-    const adopt = makeAdopt(library, inboxes)
+    let closing = false
+    const adopt = makeAdopt(library, inboxes, () => closing)
     const drainAll = drain(library, inboxes)
     yield* Stream.fromReadableStream({
       evaluate: () => Bun.file(library.wakeFd).stream(),
@@ -136,6 +147,11 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
       Effect.orDie,
       Effect.forkScoped
     )
+    // Machines may live in a wider scope than this layer: they end with it all the same, while somebody still drains.
+    yield* Effect.addFinalizer(() => {
+      closing = true
+      return Effect.forEach([...inboxes.values()], (inbox) => release(library, inbox), { concurrency: "unbounded" })
+    })
     return {
       probe: Effect.scoped(
         adopt((handle, error) => call.capsa_probe(instance, handle, error)).pipe(

@@ -143,6 +143,19 @@ onKvm("writing to a machine that has ended is a typed error", () =>
   })
 )
 
+onKvm("a machine whose scope is wider than the library's ends with the library, and its calls stay safe", () =>
+  Effect.gen(function* () {
+    const machine = yield* Effect.provide(boot(payload.halt), Native.layer)
+    expect(yield* machine.exit).toEqual({ _tag: "Killed" })
+    yield* machine.kill
+    const stats = yield* Effect.either(machine.stats)
+    expect(Either.isLeft(stats) && stats.left.reason).toBe("NotRunning")
+    const closed = yield* Effect.provide(Native.Native, Native.layer)
+    const late = yield* Effect.either(closed.boot(plan(payload.elf(payload.halt))))
+    expect(Either.isLeft(late) && late.left.status).toBe("State")
+  })
+)
+
 const failures: ReadonlyArray<
   readonly [name: string, kernel: () => Uint8Array | string, changes: Partial<BootPlan>, status: string]
 > = [

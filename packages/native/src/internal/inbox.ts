@@ -25,6 +25,8 @@ export interface Inbox {
   readonly exit: Deferred.Deferred<VmExit>
   readonly probed: Deferred.Deferred<ProbeRecord>
   readonly released: Deferred.Deferred<void>
+  /** The number is nobody's any more: no call may name it. */
+  gone: boolean
   /** Completed and replaced by each report of its kind. */
   signals: Record<"paused" | "resumed" | "writable", Deferred.Deferred<void>>
   /** Bytes of output dropped, by the library or here. */
@@ -45,6 +47,7 @@ export const makeInbox: Effect.Effect<(handle: number) => Inbox> = Effect.gen(fu
     exit: deferred(),
     probed: deferred(),
     released: deferred(),
+    gone: false,
     signals: { paused: deferred(), resumed: deferred(), writable: deferred() },
     lost: 0
   })
@@ -103,6 +106,7 @@ const take = (inbox: Inbox, event: EventRecord) => {
         Effect.succeed({ kind: verdictNames[event.code] ?? "", value: event.value, error: event.error })
       )
     case eventKind.released:
+      inbox.gone = true
       return Deferred.unsafeDone(inbox.released, Effect.void)
   }
 }

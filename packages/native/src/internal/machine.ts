@@ -22,10 +22,10 @@ const machineError = (operation: string, status: NativeStatus) =>
         hint: "Run `capsa doctor`."
       })
 
-/** A call that answers with a status. */
-const call = (operation: string, f: () => number): Effect.Effect<void, MachineError> =>
+/** A call that answers with a status. Once the machine is released, its instance may be closed: nothing is called. */
+const call = (inbox: Inbox, operation: string, f: () => number): Effect.Effect<void, MachineError> =>
   Effect.suspend(() => {
-    const status = f()
+    const status = inbox.gone ? nativeStatuses.indexOf("StaleHandle") : f()
     return status === 0 ? Effect.void : Effect.fail(machineError(operation, nativeStatuses[status] ?? "Host"))
   })
 
@@ -34,7 +34,7 @@ const write = (library: Library, inbox: Inbox, bytes: Uint8Array): Effect.Effect
   Effect.suspend(() => {
     const accepted = new Uint32Array(1)
     const writable = Deferred.await(inbox.signals.writable)
-    return call("write", () =>
+    return call(inbox, "write", () =>
       library.call.capsa_console_write(library.instance, inbox.handle, bytes, bytes.byteLength, accepted)
     ).pipe(
       Effect.flatMap(() => {
@@ -51,7 +51,7 @@ const request = (inbox: Inbox, report: "paused" | "resumed", operation: string, 
   Effect.suspend(() => {
     const reported = Deferred.await(inbox.signals[report])
     const ended = Effect.flatMap(Deferred.await(inbox.exit), () => Effect.fail(machineError(operation, "State")))
-    return Effect.zipRight(call(operation, f), Effect.raceFirst(reported, ended))
+    return Effect.zipRight(call(inbox, operation, f), Effect.raceFirst(reported, ended))
   })
 
 /** The machine behind an inbox whose vCPUs run. */
@@ -63,17 +63,15 @@ export const makeMachine = (library: Library, inbox: Inbox): Machine => {
     consoleLost: Effect.sync(() => inbox.lost),
     write: (bytes) => write(library, inbox, bytes),
     stages: Mailbox.toStream(inbox.stages),
-    powerOff: call("powerOff", () => native.capsa_power_button(instance, handle)),
-    kill: Effect.sync(() => {
-      native.capsa_kill(instance, handle)
-    }),
+    powerOff: call(inbox, "powerOff", () => native.capsa_power_button(instance, handle)),
+    kill: Effect.ignore(call(inbox, "kill", () => native.capsa_kill(instance, handle))),
     pause: request(inbox, "paused", "pause", () => native.capsa_pause(instance, handle)),
     resume: request(inbox, "resumed", "resume", () => native.capsa_resume(instance, handle)),
     exit: Deferred.await(inbox.exit),
     stats: Effect.suspend(() => {
       const stats = makeStats()
       return Effect.map(
-        call("stats", () => native.capsa_stats(instance, handle, stats.bytes)),
+        call(inbox, "stats", () => native.capsa_stats(instance, handle, stats.bytes)),
         () => {
           const { exits, residentBytes, consoleOutput } = stats.read()
           return { exits, residentBytes, consoleBytes: consoleOutput }
