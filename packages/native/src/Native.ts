@@ -1,5 +1,6 @@
 /** The machines of the C library as Effect sees them. */
 import type { BootPlan, Machine } from "@capsa/core"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -62,28 +63,40 @@ const configOf = (plan: BootPlan) =>
     cmdline: plan.cmdline
   })
 
-/** Gives every machine that has something its turn, until none has. */
+/** Gives every machine that has something its turn, until none has; tells whether there was any output. */
 const drain = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
   const drained = makeDrained()
   const output = new Uint8Array(drainBytes)
-  const one = (): boolean => {
+  const one = (): { readonly more: boolean; readonly bytes: number } => {
     call.capsa_drain(instance, drained.bytes, output, output.byteLength)
     const machine = drained.machine()
-    if (machine === 0) return false
+    const bytes = drained.consoleBytes()
     const inbox = inboxes.get(machine)
-    if (inbox !== undefined)
-      receive(inbox, output.slice(0, drained.consoleBytes()), drained.consoleLost(), drained.events())
-    return true
+    if (inbox !== undefined) receive(inbox, output.slice(0, bytes), drained.consoleLost(), drained.events())
+    return { more: machine !== 0, bytes }
   }
-  const some = Effect.sync(() => {
-    for (let turn = 0; turn < drainsAtOnce; turn++) if (!one()) return false
-    return true
-  })
-  const all: Effect.Effect<void> = Effect.flatMap(some, (more) =>
-    more ? Effect.zipRight(Effect.yieldNow(), all) : Effect.void
-  )
-  return all
+  const some = (before: number) =>
+    Effect.sync(() => {
+      let bytes = before
+      for (let turn = 0; turn < drainsAtOnce; turn++) {
+        const last = one()
+        bytes += last.bytes
+        if (!last.more) return { more: false, bytes }
+      }
+      return { more: true, bytes }
+    })
+  const all = (before: number): Effect.Effect<boolean> =>
+    Effect.flatMap(some(before), ({ more, bytes }) =>
+      more ? Effect.zipRight(Effect.yieldNow(), all(bytes)) : Effect.succeed(bytes > 0)
+    )
+  return all(0)
 }
+
+/**
+ * A serial console gives one byte at a time. The first is passed on at once; while more come, they are gathered for
+ * this long, so that a line does not cost as many wake-ups as it has letters.
+ */
+const gathering = Effect.sleep("1 millis").pipe(Effect.withClock(Clock.make()))
 
 /** Gives a machine up and waits until it is gone. Once is enough: the layer may have been quicker than the machine's scope. */
 const release = ({ call, instance }: Library, inbox: Inbox) =>
@@ -139,11 +152,14 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
     let closing = false
     const adopt = makeAdopt(library, inboxes, () => closing)
     const drainAll = drain(library, inboxes)
+    const serve: Effect.Effect<void> = Effect.flatMap(drainAll, (output) =>
+      output ? Effect.zipRight(gathering, serve) : Effect.void
+    )
     yield* Stream.fromReadableStream({
       evaluate: () => Bun.file(library.wakeFd).stream(),
       onError: (cause) => cause
     }).pipe(
-      Stream.runForEach(() => drainAll),
+      Stream.runForEach(() => serve),
       Effect.orDie,
       Effect.forkScoped
     )
