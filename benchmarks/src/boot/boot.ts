@@ -14,7 +14,7 @@ import * as Stream from "effect/Stream"
 import { compare } from "../report.ts"
 import { Sides } from "./samples.ts"
 
-const rounds = 6
+const rounds = 20
 
 /** The first process says that it is there and ends the machine. */
 const init = "#!/bin/busybox sh\necho 'capsa: init'\nexec /bin/busybox reboot -f\n"
