@@ -14,6 +14,7 @@ enum {
 	UART_IER_USED = 0x0f,
 	UART_MCR_USED = 0x1f,
 	UART_MSR_LINES = 0xf0,
+	UART_POLLS = 8, /* of the line status in a row: more than drivers do */
 };
 
 struct uart {
@@ -28,6 +29,8 @@ struct uart {
 	uint8_t msr;
 	uint8_t scr;
 	uint8_t divisor[2];
+	uint32_t polls; /* of the line status, since anything else */
+	bool polled;    /* input was taken so, and nothing set up since */
 	bool overrun;
 	bool thre; /* transmitter ran empty and nobody has been told */
 
@@ -79,12 +82,14 @@ static void uart_update(struct uart *uart)
 
 /*
  * Takes input from the host. Before the guest has shown that it listens, the
- * bytes are better off in the host's buffer: drivers clear the FIFO when they
- * open the port.
+ * bytes are better off in the host's buffer: drivers clear the FIFO and read
+ * the receiver when they open the port. Who listens has the interrupt enabled
+ * or looks at the line status again and again.
  */
 static void uart_fill(struct uart *uart)
 {
-	bool listens = uart->ier & UART_IER_RDI || uart->mcr & UART_MCR_RTS;
+	bool listens = uart->ier & UART_IER_RDI || uart->polled ||
+		       uart->polls >= UART_POLLS;
 	uint32_t room;
 	uint32_t count;
 
@@ -106,6 +111,7 @@ static uint8_t uart_receive(struct uart *uart)
 
 	if (uart->received_count == 0)
 		return 0;
+	uart->polled = true;
 	uart->received_count--;
 	memmove(uart->received, uart->received + 1, uart->received_count);
 	if (uart->received_count == 0)
@@ -153,6 +159,9 @@ static uint8_t uart_line_status(struct uart *uart)
 {
 	unsigned int status = UART_LSR_THRE | UART_LSR_TEMT;
 
+	if (uart->polls < UART_POLLS)
+		uart->polls++;
+	uart_fill(uart);
 	if (uart->received_count > 0)
 		status |= UART_LSR_DR;
 	if (uart->overrun)
@@ -211,6 +220,8 @@ static uint8_t uart_register_read(struct uart *uart, uint64_t offset)
 
 	if (offset <= UART_DLM && uart->lcr & UART_LCR_DLAB)
 		return uart->divisor[offset];
+	if (offset != UART_LSR)
+		uart->polls = 0;
 	switch (offset) {
 	case UART_RX:
 		return uart_receive(uart);
@@ -236,6 +247,9 @@ static uint8_t uart_register_read(struct uart *uart, uint64_t offset)
 static void uart_register_write(struct uart *uart, uint64_t offset,
 				uint8_t value)
 {
+	uart->polls = 0;
+	if (offset != UART_TX && offset != UART_SCR)
+		uart->polled = false;
 	if (offset <= UART_DLM && uart->lcr & UART_LCR_DLAB) {
 		uart->divisor[offset] = value;
 		return;
