@@ -82,6 +82,13 @@ const processorTime = (pid: number) => {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
+/** Waits until what starting up left behind, compiling and collecting garbage, is done: five seconds without work. */
+const quiet = (pid: number) =>
+  Effect.suspend(() => {
+    const before = processorTime(pid)
+    return Effect.map(Effect.sleep("5 seconds"), () => processorTime(pid) - before)
+  }).pipe(Effect.repeat({ until: (spent) => spent <= 0.02, times: 40 }))
+
 /** System calls by name and count, of all threads, over the time watched. */
 const systemCalls = async (pid: number) => {
   const strace = Bun.spawn(
@@ -115,6 +122,7 @@ describe("an idle machine on KVM", () => {
               })
           )
           yield* Effect.promise(() => holder.stdout.getReader().read())
+          yield* quiet(holder.pid)
           const before = processorTime(holder.pid)
           const calls = yield* Effect.promise(() => systemCalls(holder.pid))
           const share = (processorTime(holder.pid) - before) / watched

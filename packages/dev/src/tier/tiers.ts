@@ -55,6 +55,12 @@ const machines: Tier = {
 }
 
 /**
+ * About one boot in thirty ends by itself in the lab's emulated virtualisation while both processors are busy; the cause
+ * is not found yet, so it is told in docs/TESTING.md and tried again.
+ */
+const labRetries = 2
+
+/**
  * The same tests on KVM in the lab, where Bun is 10 to 50 times slower, with those that are about KVM alone; then the
  * tests of and with the lab itself.
  */
@@ -66,7 +72,7 @@ const lab: Tier = {
     const outside = testFiles().filter(isLabTest)
     const limits = { testTimeoutMs: 20 * minute, timeoutMs: 45 * minute }
     return sum([
-      prefix("inside", await bunTestInLab({ files: inside, env, ...limits }, watch)),
+      prefix("inside", await bunTestInLab({ files: inside, env, retries: labRetries, ...limits }, watch)),
       prefix("outside", await bunTest({ files: outside, ...limits }, watch))
     ])
   }
