@@ -54,6 +54,9 @@ export const bunTest = async (options: BunTestOptions, watch: Watch): Promise<Re
   }
 }
 
+/** Room for a guest of 5 GiB. */
+const labMemoryMib = 8192
+
 /** Precedes the report on the lab's stdout. */
 const reportMark = "----- capsa test report -----"
 
@@ -65,7 +68,7 @@ export const bunTestInLab = async (options: BunTestOptions, watch: Watch): Promi
   if (options.files.length === 0) return failed("there is no such test file")
   const env = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`)
   const command = ["env", ...env, "sh", "-c", labScript, "sh", ...argumentsFor(options, "/tmp/junit.xml")]
-  const lab = [process.execPath, "packages/lab/src/main.ts", "--", ...command]
+  const lab = [process.execPath, "packages/lab/src/main.ts", "--memory", String(labMemoryMib), "--", ...command]
   const count = counting(watch)
   let isReport = false
   const onLine = (line: string) => {
