@@ -89,7 +89,7 @@ const timerCalls = /nanosleep|timer|alarm|poll|select|usleep/
 describe("an idle machine on KVM", () => {
   layer(Kvm.layer)("in a process of its own", (it) => {
     it.live(
-      "uses next to no processor time in the monitor's threads, and no timer of theirs fires",
+      "rests: the monitor's threads make no system call, and no timer of theirs fires",
       () =>
         Effect.gen(function* () {
           const holder = yield* Effect.acquireRelease(
@@ -109,7 +109,8 @@ describe("an idle machine on KVM", () => {
           const calls = yield* Effect.promise(() => systemCalls(threads))
           const share = (processorTime(holder.pid, threads) - before) / watched
           yield* show(`idle for ${watched} s`, { threads: threads.length, share, calls })
-          expect(share).toBeLessThan(0.005)
+          // Time in an emulated processor proves nothing, so the share is shown only; being traced wakes a thread once.
+          expect(Object.values(calls).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(threads.length)
           expect(Object.keys(calls).filter((name) => timerCalls.test(name))).toEqual([])
         }),
       300_000
