@@ -75,13 +75,15 @@ const processorTime = (pid: number, threads: ReadonlyArray<string>) =>
   }, 0)
 
 /** System calls by name and count that some threads make over the time watched. */
-const systemCalls = async (threads: ReadonlyArray<string>) => {
+const systemCalls = async (threads: ReadonlyArray<string>): Promise<Record<string, number>> => {
   const targets = threads.flatMap((tid) => ["-p", tid])
   const command = ["timeout", "-s", "INT", String(watched), "strace", "-c", "-U", "calls,name", ...targets]
   const strace = Bun.spawn(command, { stderr: "pipe", stdout: "ignore" })
   const table = await new Response(strace.stderr).text()
   const rows = [...table.matchAll(/^\s+(\d+)\s+(\w+)$/gm)].map(([, calls, name]) => [name, Number(calls)] as const)
-  return Object.fromEntries(rows.filter(([name]) => name !== "total"))
+  return Object.fromEntries(
+    rows.flatMap(([name, count]) => (name === undefined || name === "total" ? [] : [[name, count]]))
+  )
 }
 
 const timerCalls = /nanosleep|timer|alarm|poll|select|usleep/
