@@ -32,8 +32,8 @@ const { debian, tiny } = await Effect.runPromise(
 )
 
 /** Emulators are slow, and emulators in emulators are slower still. */
-const bootTime = "3 minutes"
-const answerTime = "1 minute"
+const bootTime = "2 minutes"
+const answerTime = "40 seconds"
 const testMs = 300_000
 
 const initrd = tiny.initrd
