@@ -126,8 +126,11 @@ const makePlan = Effect.fnUntraced(
     const images = config.boot === undefined ? yield* (yield* GuestImage).images(capabilities) : undefined
     return yield* BootPlan.make(config, { id, capabilities, images })
   },
-  Effect.provide(Layer.merge(BunFileSystem.layer, Path.layer))
+  (plan) => Effect.flatMap(host, (context) => Effect.provide(plan, context))
 )
+
+/** The host's files and paths, built once: that takes longer than all that a launch looks at. */
+const host = Effect.runSync(Effect.cached(Effect.scoped(Layer.build(Layer.merge(BunFileSystem.layer, Path.layer)))))
 
 /** Runs it in a scope that closes at once if it fails or is interrupted, and otherwise with the scope around it. */
 const inScopeOfItsOwn = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
