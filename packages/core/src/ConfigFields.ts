@@ -11,8 +11,8 @@ export interface ConfigField {
   readonly required: boolean
   /** What can be written there. */
   readonly shape: string
-  /** What holds where it is left out, if that is a value. */
-  readonly default: Option.Option<unknown>
+  /** What holds where it is left out, if that is a value; `undefined` otherwise. */
+  readonly default: unknown
   readonly description: string
 }
 
@@ -49,7 +49,7 @@ const fieldsOf = (ast: AST.AST, prefix: string): ReadonlyArray<ConfigField> => {
       path,
       required: !signature.isOptional,
       shape: shapeOf(type),
-      default: AST.getAnnotation(signature, AST.DefaultAnnotationId),
+      default: Option.getOrUndefined(AST.getAnnotation(signature, AST.DefaultAnnotationId)),
       description: Option.getOrElse(AST.getDescriptionAnnotation(signature), () => "")
     }
     return [field, ...fieldsOf(type, path)]

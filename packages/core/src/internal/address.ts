@@ -4,8 +4,16 @@ export const isIpv4 = (text: string): boolean => {
   return parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)
 }
 
-/** Whether it is an IPv6 address without a zone. */
-export const isIpv6 = (text: string): boolean => /^[\da-fA-F:.]+$/.test(text) && URL.canParse(`http://[${text}]/`)
+/** Whether it is an IPv6 address (RFC 4291, 2.2) without a zone. */
+export const isIpv6 = (text: string): boolean => {
+  const halves = text.split("::")
+  const groups = halves.flatMap((half) => (half === "" ? [] : half.split(":")))
+  const last = groups.at(-1) ?? ""
+  const endsInIpv4 = isIpv4(last) && text.endsWith(last)
+  const hex = endsInIpv4 ? [...groups.slice(0, -1), "0", "0"] : groups
+  const isLength = halves.length === 1 ? hex.length === 8 : halves.length === 2 && hex.length < 8
+  return isLength && hex.every((group) => /^[\da-fA-F]{1,4}$/.test(group))
+}
 
 export const isAddress = (text: string): boolean => isIpv4(text) || isIpv6(text)
 

@@ -49,11 +49,16 @@ const nameOf = (path: Path): string => (path.length === 0 ? "config" : path.map(
 const unknownField = (path: Path, parent: AST.AST): VmConfigProblem => ({
   path: nameOf(path),
   detail: `There is no field "${String(path.at(-1))}".`,
-  hint: `Remove it or correct its spelling; known here: ${fieldNames(parent).join(", ")}.`
+  hint: `Remove it or correct its spelling; known here: ${known(parent)}.`
 })
 
-const fieldNames = (ast: AST.AST): ReadonlyArray<string> =>
-  AST.isTypeLiteral(ast) ? ast.propertySignatures.map((signature) => String(signature.name)) : []
+const known = (ast: AST.AST): string =>
+  AST.isTypeLiteral(ast)
+    ? [
+        ...ast.propertySignatures.map(({ name }) => String(name)),
+        ...ast.indexSignatures.map(({ parameter }) => shapeOf(parameter))
+      ].join(", ")
+    : "nothing"
 
 const wrongShape = (path: Path, issue: ParseResult.ParseIssue): VmConfigProblem => ({
   path: nameOf(path),

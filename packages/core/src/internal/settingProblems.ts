@@ -53,7 +53,7 @@ export const mainProblems = (main: MainConfig | undefined): Problems => {
   return [
     ...ensure(argv[0] !== "", "main.argv.0", "A program has no empty name.", "Name the program to run."),
     ...argv.flatMap((argument, index) => withoutNul(`main.argv.${index}`, argument)),
-    ...Object.entries(env).flatMap(([name, value]) => variableProblems(`main.env.${name}`, name, value)),
+    ...Object.entries(env).flatMap(([name, value]) => withoutNul(`main.env.${name}`, value)),
     ...ensure(
       cwd === undefined || cwd.startsWith("/"),
       "main.cwd",
@@ -69,16 +69,6 @@ export const mainProblems = (main: MainConfig | undefined): Problems => {
     )
   ]
 }
-
-const variableProblems = (path: string, name: string, value: string): Problems => [
-  ...ensure(
-    /^[^=\0]+$/.test(name),
-    path,
-    `${JSON.stringify(name)} cannot name a variable.`,
-    'Leave "=" and NUL out of it.'
-  ),
-  ...withoutNul(path, value)
-]
 
 const withoutNul = (path: string, text: string | undefined): Problems =>
   ensure(!text?.includes("\0"), path, "It holds a NUL character, which ends it for the guest.", "Leave it out.")
