@@ -11,13 +11,13 @@ import { type Capable, refusals } from "./internal/demands.ts"
 import { bootFileProblems } from "./internal/fileProblems.ts"
 import { networkProblems } from "./internal/networkProblems.ts"
 import { ensure, isName, nameHint, type Problems, within } from "./internal/problem.ts"
-import { limitProblems, mainProblems, memoryMinMib, timeProblems } from "./internal/settingProblems.ts"
+import { limitProblems, mainProblems, memoryMinMib, timeProblems, timeSpanMax } from "./internal/settingProblems.ts"
 import { diskProblems, shareProblems } from "./internal/storageProblems.ts"
 import { format, toMib } from "./MemorySize.ts"
 import { VmConfig } from "./VmConfig.ts"
 import { VmConfigError, type VmConfigProblem } from "./VmConfigError.ts"
 
-export { type Capable, memoryMinMib }
+export { type Capable, memoryMinMib, timeSpanMax }
 
 /** Bounds of `console.historyBytes`. */
 export const historyBytesMin = 4096

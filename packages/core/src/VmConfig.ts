@@ -12,7 +12,7 @@ import { MainConfig } from "./MainConfig.ts"
 import { MemorySize } from "./MemorySize.ts"
 import { NetworkConfig } from "./NetworkConfig.ts"
 import { ShareConfig } from "./ShareConfig.ts"
-import { TimeLimit } from "./TimeLimit.ts"
+import { TimeSpan } from "./TimeSpan.ts"
 import type { VmConfigError } from "./VmConfigError.ts"
 
 /** @category models */
@@ -70,11 +70,12 @@ export const VmConfig = Schema.Struct({
     description: 'Where the backend itself runs the machine, or, with "process", in a jail of the machine\'s own.'
   }),
   main: Schema.optional(MainConfig).annotations({ description: "A process that the machine is there to run." }),
-  readyTimeout: Schema.optional(TimeLimit).annotations({
-    description: "How long the machine may take until it is of use, at most 2147483647 ms (24 days)."
+  readyTimeout: Schema.optional(TimeSpan).annotations({
+    description:
+      "How long the machine may take until the first process of the guest runs, at most 24 days. The launch waits for that; without it, only for the first instruction."
   }),
-  maxLifetime: Schema.optional(TimeLimit).annotations({
-    description: "How long the machine may run before it is ended, at most 2147483647 ms (24 days)."
+  maxLifetime: Schema.optional(TimeSpan).annotations({
+    description: "How long the machine may run before it is stopped, at most 24 days."
   })
 }).annotations({ identifier: "VmConfig", description: "A machine as plain data." })
 /** @category models */

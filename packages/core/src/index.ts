@@ -25,7 +25,7 @@ export {
 } from "./NetworkConfig.ts"
 export { Finding, ProbeReport } from "./Probe.ts"
 export { ShareConfig } from "./ShareConfig.ts"
-export { TimeLimit } from "./TimeLimit.ts"
+export { TimeSpan } from "./TimeSpan.ts"
 export { VmBootError, VmBootErrorReason } from "./VmBootError.ts"
 export { ConsoleConfig, VmConfig } from "./VmConfig.ts"
 export { VmConfigError, VmConfigProblem } from "./VmConfigError.ts"

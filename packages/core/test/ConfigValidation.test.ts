@@ -302,7 +302,6 @@ describe("ConfigValidation.validate", () => {
     ["a relative working folder", main({ cwd: "work" }), "main.cwd"],
     ["a user with a space", main({ user: "a b" }), "main.user"],
     ["no time to get ready", { readyTimeout: 0 }, "readyTimeout"],
-    ["time before the start", { readyTimeout: -5 }, "readyTimeout"],
     ["a life that timers cannot measure", { maxLifetime: "25 days" }, "maxLifetime"]
   ])("invalid: %s", (_, config, path) => {
     const found = problem(config)

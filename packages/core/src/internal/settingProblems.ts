@@ -2,7 +2,7 @@ import * as Duration from "effect/Duration"
 import type { LimitsConfig } from "../LimitsConfig.ts"
 import type { MainConfig } from "../MainConfig.ts"
 import { format, type MemorySize, toMib } from "../MemorySize.ts"
-import type { TimeLimit } from "../TimeLimit.ts"
+import type { TimeSpan } from "../TimeSpan.ts"
 import { ensure, type Problems, within } from "./problem.ts"
 
 /** The least memory a machine can have, in MiB: below it no current kernel unpacks itself. */
@@ -31,20 +31,17 @@ const atLeast = (path: string, size: MemorySize | undefined, mib: number): Probl
     `Give at least ${format(mib)}.`
   )
 
-/** The longest that a timer of JavaScript waits, in milliseconds; it takes more for forever. */
-const timerMaxMs = 2 ** 31 - 1
+/** The longest `readyTimeout` and `maxLifetime`: what the timers of JavaScript can count, in whole days. */
+export const timeSpanMax = "24 days"
 
-/** What is wrong with a time limit. */
-export const timeProblems = (path: string, limit: TimeLimit | undefined): Problems => {
-  if (limit === undefined) return []
-  const millis = Duration.toMillis(limit)
-  return ensure(
-    millis >= 1 && millis <= timerMaxMs && !(typeof limit === "number" && limit < 0),
+/** What is wrong with a span of time. */
+export const timeProblems = (path: string, span: TimeSpan | undefined): Problems =>
+  ensure(
+    span === undefined || (Duration.greaterThan(span, 0) && Duration.lessThanOrEqualTo(span, timeSpanMax)),
     path,
-    `${typeof limit === "number" ? `${limit} ms` : limit} is out of range.`,
-    `Give 1 to ${timerMaxMs} ms, or leave it out for no limit.`
+    `A ${path} of ${span} is out of range.`,
+    `Give more than 0, at most ${timeSpanMax}.`
   )
-}
 
 /** What is wrong with a main process, as far as the host can tell. */
 export const mainProblems = (main: MainConfig | undefined): Problems => {
