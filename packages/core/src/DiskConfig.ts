@@ -24,3 +24,6 @@ export const DiskConfig = Schema.Struct({
 })
 /** @category models */
 export type DiskConfig = typeof DiskConfig.Type
+
+/** Whether the guest's writes reach the image. @category guards */
+export const isWritten = ({ readOnly, ephemeral }: DiskConfig): boolean => readOnly !== true && ephemeral !== true

@@ -1,123 +1,8 @@
 import { describe, expect, test } from "bun:test"
-import * as PlatformError from "@effect/platform/Error"
-import * as FileSystem from "@effect/platform/FileSystem"
-import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import type { GuestImages } from "../src/BootPlan.ts"
-import { type Capabilities, Feature, featureFields, noFeatures, supported } from "../src/Capabilities.ts"
-import { validate } from "../src/ConfigValidation.ts"
 import type { NetworkConfig, PolicyRule } from "../src/NetworkConfig.ts"
 import type { VmConfig } from "../src/VmConfig.ts"
-import { VmConfigError } from "../src/VmConfigError.ts"
-
-const little: Capabilities = {
-  architectures: ["x86_64"],
-  kernels: ["bzImage"],
-  consoles: ["serial", "virtio"],
-  discovery: ["firmware"],
-  maxCpus: 8,
-  maxMemoryMib: 4096,
-  pause: true,
-  powerButton: true,
-  panicNotifier: false,
-  features: noFeatures("it is small")
-}
-const everything: Capabilities = {
-  ...little,
-  discovery: ["firmware", "cmdline"],
-  maxCpus: 16,
-  features: {
-    uefi: supported,
-    disks: supported,
-    qcow2: supported,
-    ephemeralDisks: supported,
-    shares: supported,
-    userNetwork: supported,
-    networkPolicy: supported,
-    portForwards: supported,
-    tapNetwork: supported,
-    switchNetwork: supported,
-    vsock: supported,
-    balloon: supported,
-    limits: supported,
-    processIsolation: supported,
-    mainProcess: supported
-  }
-}
-const images = { kernel: "/guest/bzImage", initrd: "/guest/initrd", console: "virtio" } as const
-
-const mib = 1024n * 1024n
-type Entry = { type: FileSystem.File.Type; size: bigint; secret?: true; fixed?: true }
-const files: Record<string, Entry> = {
-  "/k": { type: "File", size: 14n * mib },
-  "/i": { type: "File", size: 3n * mib },
-  "/big": { type: "File", size: 600n * mib },
-  "/empty": { type: "File", size: 0n },
-  "/odd": { type: "File", size: 1000n },
-  "/secret": { type: "File", size: mib, secret: true },
-  "/fixed": { type: "File", size: mib, fixed: true },
-  "/disk": { type: "File", size: mib },
-  "/folder/../disk": { type: "File", size: mib },
-  "/dev/sdx": { type: "BlockDevice", size: 0n },
-  "/folder": { type: "Directory", size: 4096n },
-  "/fixed-folder": { type: "Directory", size: 4096n, fixed: true }
-}
-
-const failure = (method: string, reason: PlatformError.SystemErrorReason, path: string) =>
-  new PlatformError.SystemError({ reason, module: "FileSystem", method, pathOrDescriptor: path })
-
-const stat = ({ type, size }: Entry): FileSystem.File.Info => ({
-  type,
-  size: FileSystem.Size(size),
-  mtime: Option.none(),
-  atime: Option.none(),
-  birthtime: Option.none(),
-  dev: 0,
-  ino: Option.none(),
-  mode: 0o644,
-  nlink: Option.none(),
-  uid: Option.none(),
-  gid: Option.none(),
-  rdev: Option.none(),
-  blksize: Option.none(),
-  blocks: Option.none()
-})
-
-const disk = FileSystem.layerNoop({
-  exists: (path) => Effect.succeed(path in files),
-  stat: (path) => {
-    const file = files[path]
-    return file === undefined ? Effect.fail(failure("stat", "NotFound", path)) : Effect.succeed(stat(file))
-  },
-  access: (path, { readable, writable } = {}) =>
-    (readable && files[path]?.secret) || (writable && files[path]?.fixed)
-      ? Effect.fail(failure("access", "PermissionDenied", path))
-      : Effect.void
-})
-const world = Layer.merge(disk, Path.layer)
-
-const check = (config: VmConfig, capabilities = everything, guest?: GuestImages): Effect.Effect<void, VmConfigError> =>
-  validate(config, {
-    backend: "kvm",
-    capabilities,
-    images: guest,
-    others: [
-      { name: "kvm", capabilities: everything },
-      { name: "qemu", capabilities: everything }
-    ]
-  }).pipe(Effect.provide(world))
-const refused = (config: VmConfig, capabilities = everything) =>
-  Effect.runSync(Effect.flip(check(config, capabilities)))
-const problem = (config: VmConfig, capabilities = everything) => {
-  const { reason, problems } = refused(config, capabilities)
-  return { reason, ...problems[0], count: problems.length }
-}
-
-const encodeError = Schema.encode(VmConfigError)
-const decodeError = Schema.decodeUnknown(VmConfigError)
+import { check, little, problem, refused } from "./fixtures/validation.ts"
 
 /** Every field, as a literal: that it compiles is half of the test. */
 const most: VmConfig = {
@@ -179,7 +64,7 @@ describe("ConfigValidation.validate", () => {
     ["firmware", { boot: { firmware: "uefi", variables: "/disk" }, disks: [{ path: "/disk" }] }],
     ["firmware whose variables are still to be made", { boot: { firmware: "uefi", variables: "/folder/new" } }]
   ])("is content with %s", (_, config) => {
-    expect(Effect.runSync(check(config, everything, images))).toBeUndefined()
+    expect(Effect.runSync(check(config))).toBeUndefined()
   })
 
   test.each([
@@ -342,72 +227,5 @@ describe("ConfigValidation.validate", () => {
       "maxLifetime"
     ])
     for (const { hint } of problems) expect(hint.length).toBeGreaterThan(5)
-  })
-})
-
-describe("what a backend does not offer", () => {
-  const askingFor: Record<Feature, VmConfig> = {
-    uefi: { boot: { firmware: "uefi" } },
-    disks: { disks: [{ path: "/disk" }] },
-    qcow2: { disks: [{ path: "/disk", format: "qcow2" }] },
-    ephemeralDisks: { disks: [{ path: "/disk", ephemeral: true }] },
-    shares: { shares: [{ host: "/folder", guest: "/a" }] },
-    userNetwork: { network: { mode: "user" } },
-    networkPolicy: { network: { mode: "user", policy: {} } },
-    portForwards: { network: { mode: "user", forwards: [{ host: 80, guest: 80 }] } },
-    tapNetwork: { network: { mode: "tap", device: "tap0" } },
-    switchNetwork: { network: { mode: "switch", switch: "lan" } },
-    vsock: { vsock: true },
-    balloon: { balloon: true },
-    limits: { limits: { pids: 8 } },
-    processIsolation: { isolation: "process" },
-    mainProcess: { main: { argv: ["true"] } }
-  }
-
-  test.each([...Feature.literals])("without %s it refuses, and says who could", (feature) => {
-    const { features } = everything
-    const without = { ...everything, features: { ...features, [feature]: little.features[feature] } }
-    const { name, field } = featureFields[feature]
-    expect(Effect.runSync(check(askingFor[feature]))).toBeUndefined()
-    expect(problem(askingFor[feature], without)).toEqual({
-      reason: "Unsupported",
-      count: 1,
-      path: field.replace("[]", ".0"),
-      detail: `The kvm backend does not offer ${name}: it is small.`,
-      hint: "Use a backend that does: CAPSA_BACKEND=qemu.",
-      refusal: { backend: "kvm", others: ["qemu"] }
-    })
-  })
-
-  test.each<[string, VmConfig, string, ReadonlyArray<string>]>([
-    ["processors", { cpus: 9 }, "cpus", ["qemu"]],
-    ["processors than anybody", { cpus: 99 }, "cpus", []],
-    ["memory", { memory: "5GiB" }, "memory", []],
-    ["ways of discovery", { boot: { kernel: "/k", discovery: "cmdline" } }, "boot.discovery", ["qemu"]]
-  ])("more %s", (_, config, path, others) => {
-    expect(problem(config, little)).toMatchObject({ reason: "Unsupported", path, refusal: { others }, count: 1 })
-  })
-
-  test("where nobody could, the hint says what is left", () => {
-    expect(problem({ cpus: 99 }, little).hint).toBe("Give at most 8.")
-    const alone = validate({ vsock: true }, { backend: "qemu", capabilities: little }).pipe(Effect.provide(world))
-    expect(Effect.runSync(Effect.flip(alone)).hint).toBe("Leave it out: no backend of this version offers it.")
-  })
-
-  test("of a device that is missing, the details go without saying", () => {
-    const { problems } = refused(
-      {
-        disks: [{ path: "/disk", format: "qcow2", ephemeral: true }],
-        network: { mode: "user", policy: {}, forwards: [{ host: 80, guest: 80 }] }
-      },
-      little
-    )
-    expect(problems.map(({ path }) => path)).toEqual(["disks", "network"])
-  })
-
-  test("the refusal survives JSON", () => {
-    const error = refused({ vsock: true, balloon: true }, little)
-    const read = Effect.runSync(decodeError(JSON.parse(JSON.stringify(Effect.runSync(encodeError(error))))))
-    expect(read.problems).toEqual(error.problems)
   })
 })

@@ -4,7 +4,7 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import { type BootConfig, type DirectBoot, type FirmwareBoot, isFirmware } from "../BootConfig.ts"
 import { defaults } from "../ConfigDefaults.ts"
-import type { DiskConfig } from "../DiskConfig.ts"
+import { type DiskConfig, isWritten } from "../DiskConfig.ts"
 import { format, type MemorySize, toMib } from "../MemorySize.ts"
 import type { ShareConfig } from "../ShareConfig.ts"
 import { ensure, type Problems } from "./problem.ts"
@@ -43,9 +43,8 @@ const variablesProblems = Effect.fnUntraced(function* ({ variables }: FirmwareBo
 
 /** What is wrong with the image of one disk. */
 export const diskFileProblems = Effect.fnUntraced(function* (field: string, disk: DiskConfig) {
-  const isWritten = disk.readOnly !== true && disk.ephemeral !== true
   const wanted = { ...image, types: ["File", "BlockDevice"], noun: "file or block device" } as const
-  const toWrite = isWritten ? " Or make the disk readOnly or ephemeral." : undefined
+  const toWrite = isWritten(disk) ? "; or make the disk readOnly or ephemeral" : undefined
   const { bytes, problems } = yield* lookAt(field, disk.path, { ...wanted, toWrite })
   if (problems.length > 0 || disk.format === "qcow2") return problems
   const detail = `${disk.path} has ${bytes} bytes, which is no whole number of sectors.`
@@ -54,14 +53,14 @@ export const diskFileProblems = Effect.fnUntraced(function* (field: string, disk
 
 /** What is wrong with the host's side of a share. */
 export const shareFileProblems = Effect.fnUntraced(function* (field: string, { host, mode }: ShareConfig) {
-  const toWrite = mode === "rw" ? ' Or share it with mode "ro".' : undefined
+  const toWrite = mode === "rw" ? '; or share it with mode "ro"' : undefined
   return (yield* lookAt(field, host, { ...folder, toWrite })).problems
 })
 
 interface Wanted {
   readonly types: ReadonlyArray<FileSystem.File.Type>
   readonly noun: string
-  /** There if it has to be writable: what else can be done about it. */
+  /** There if it has to be writable: the end of the hint, what else can be done about it. */
   readonly toWrite?: string | undefined
 }
 
@@ -84,7 +83,7 @@ const lookAt = Effect.fnUntraced(function* (field: string, file: string, { types
       inaccessible(field, file, noun, reading, error)
     )
     if (!types.includes(type)) return broken(field, `${file} is no ${noun}.`, `Name a ${noun}.`)
-    if (type === "File" && size === 0n) return broken(field, `${file} is empty.`, "Build or download it again.")
+    if (type === "File" && size === 0n) return broken(field, `${file} is empty.`, "Make or download it again.")
     yield* access({ readable: true }, reading)
     if (toWrite !== undefined) yield* access({ writable: true }, { ...writing, instead: toWrite })
     return { bytes: Number(size), problems: [] } satisfies Look
@@ -111,8 +110,8 @@ const inaccessible = (field: string, file: string, noun: string, way: Way, error
     return broken(field, `There is no ${noun} ${file}.`, hint)
   }
   if (reason === "PermissionDenied") {
-    const hint = `Permit it to this user: chmod ${permission} ${file}.${instead}`
+    const hint = `Permit it to this user: chmod ${permission} ${file}${instead}`
     return broken(field, `${file} may not be ${verb}.`, hint)
   }
-  return broken(field, `${file} cannot be ${verb}: ${error.message}`, `Correct the path.${instead}`)
+  return broken(field, `${file} cannot be ${verb}: ${error.message}`, `Correct the path${instead}.`)
 }

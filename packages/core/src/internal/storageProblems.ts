@@ -1,7 +1,7 @@
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import { defaults } from "../ConfigDefaults.ts"
-import type { DiskConfig } from "../DiskConfig.ts"
+import { type DiskConfig, isWritten } from "../DiskConfig.ts"
 import type { ShareConfig } from "../ShareConfig.ts"
 import { diskFileProblems, shareFileProblems } from "./fileProblems.ts"
 import { ensure, type Problems, unique, within } from "./problem.ts"
@@ -26,8 +26,6 @@ const sharedWrites = (disks: ReadonlyArray<DiskConfig>): Problems =>
       "Make both readOnly or ephemeral, or copy the image."
     )
   })
-
-const isWritten = ({ readOnly, ephemeral }: DiskConfig): boolean => readOnly !== true && ephemeral !== true
 
 /** VIRTIO_BLK_ID_BYTES is 20 (virtio 1.2, 5.2.6.1); udev puts the serial into names of files. */
 const serialProblem = ({ serial }: DiskConfig, index: number): Problems =>
