@@ -56,7 +56,7 @@ describe("what a backend does not offer", () => {
   test("where nobody could, the hint says what is left", () => {
     expect(problem({ cpus: 99 }, little).hint).toBe("Give at most 8.")
     const alone = validate({ vsock: true }, { backend: "qemu", capabilities: little }).pipe(Effect.provide(world))
-    expect(Effect.runSync(Effect.flip(alone)).hint).toBe("Leave it out: no backend of this version offers it.")
+    expect(Effect.runSync(Effect.flip(alone)).hint).toBe("Leave it out: no backend known here offers it.")
   })
 
   test("of a device that is missing, the details go without saying", () => {

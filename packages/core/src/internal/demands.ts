@@ -74,7 +74,7 @@ const demandsOf = (config: VmConfig, here: Capabilities): ReadonlyArray<Demand> 
 const demands = (feature: Feature, wanted: boolean | undefined, index = 0): ReadonlyArray<Demand> => {
   const { name, field } = featureFields[feature]
   const path = field.replace("[]", `.${index}`)
-  const hint = "Leave it out: no backend of this version offers it."
+  const hint = "Leave it out: no backend known here offers it."
   return wanted ? [{ path, what: name, metBy: ({ features }) => features[feature], hint }] : []
 }
 
