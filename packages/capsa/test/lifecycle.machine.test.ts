@@ -1,17 +1,17 @@
 /** The life of real machines: what interruptions, time limits and pauses do, on whichever backend. */
 import { describe, expect } from "bun:test"
 import { Backend, type Machine, type VmConfig } from "@capsa/core"
-import { type Holdings, holdings, live } from "@capsa/testing"
+import { live } from "@capsa/testing"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Vm from "../src/Vm.ts"
+import { givenBack, settled } from "./fixtures/givenBack.ts"
 import { backend, backendName, capabilities, quick } from "./fixtures/realBackend.ts"
 
 /** Emulators are slow, and emulators in emulators are slower still. */
@@ -28,18 +28,8 @@ const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend 
     testMs
   )
 
-/** Waits until this process holds what it held; what the host's kernel takes apart may be a moment late. */
-const givenBack = (before: Holdings) =>
-  Effect.sync(holdings).pipe(
-    Effect.repeat({
-      schedule: Schedule.spaced("10 millis"),
-      until: (now) => JSON.stringify(now) === JSON.stringify(before)
-    }),
-    Effect.timeoutFail({ duration: "10 seconds", onTimeout: () => new Error(`held: ${JSON.stringify(holdings())}`) })
-  )
-
 /** What the first machine brings along stays; what the others bring must not. */
-const baseline = Effect.zipRight(Effect.scoped(Vm.launch(config)), Effect.sync(holdings))
+const baseline = Effect.zipRight(Effect.scoped(Vm.launch(config)), settled)
 
 /** A backend that tells when a boot has come this far. */
 const watched =

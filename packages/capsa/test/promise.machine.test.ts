@@ -3,7 +3,9 @@ import { describe, expect, test } from "bun:test"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { holdings } from "@capsa/testing"
+import * as Effect from "effect/Effect"
 import * as capsa from "../src/promise.ts"
+import { givenBack, settled } from "./fixtures/givenBack.ts"
 import { backendName, quick } from "./fixtures/realBackend.ts"
 
 const testMs = 300_000
@@ -51,10 +53,10 @@ describe(`a script's machine on ${backendName}`, () => {
     async () => {
       // What the first one brings along stays.
       await round()
-      const before = JSON.stringify(holdings())
+      const before = await Effect.runPromise(settled)
       const vm = await round()
       expect(await vm.wait()).toEqual({ _tag: "Killed" })
-      await condition(() => JSON.stringify(holdings()) === before)
+      await Effect.runPromise(givenBack(before))
     },
     testMs
   )
@@ -63,14 +65,14 @@ describe(`a script's machine on ${backendName}`, () => {
     "whose launch is aborted leaves nothing",
     async () => {
       await round()
-      const before = JSON.stringify(holdings())
+      const before = await Effect.runPromise(settled)
       const controller = new AbortController()
       const launching = capsa.launch(config, { backend: backendName, signal: controller.signal })
       const rejected = launching.catch((reason: unknown) => reason)
-      await condition(() => JSON.stringify(holdings()) !== before)
+      await condition(() => JSON.stringify(holdings()) !== JSON.stringify(before))
       controller.abort("enough")
       expect(await rejected).toBe("enough")
-      await condition(() => JSON.stringify(holdings()) === before)
+      await Effect.runPromise(givenBack(before))
     },
     testMs
   )
