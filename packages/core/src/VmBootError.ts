@@ -3,7 +3,12 @@ import * as Schema from "effect/Schema"
 import { BootStageName } from "./BootStage.ts"
 import { errorFields, messageOf } from "./internal/errorFields.ts"
 
-/** `GuestUnavailable`: the built-in guest could not be prepared. @category models */
+/**
+ * `GuestUnavailable`: the built-in guest could not be prepared. `GuestEnded`: the machine ended before it was ready.
+ * `Timeout`: it was not ready within the configuration's `readyTimeout`.
+ *
+ * @category models
+ */
 export const VmBootErrorReason = Schema.Literal(
   "KernelUnreadable",
   "KernelInvalid",
@@ -16,14 +21,15 @@ export const VmBootErrorReason = Schema.Literal(
   "HostResources",
   "HostFailure",
   "GuestFault",
-  "GuestEnded"
+  "GuestEnded",
+  "Timeout"
 )
 /** @category models */
 export type VmBootErrorReason = typeof VmBootErrorReason.Type
 
 /**
  * A machine was described rightly, and the host or the guest could not carry it out. `stage` is the last one reached,
- * `consoleTail` the last output. What had been started is gone.
+ * absent if the backend told of none; `consoleTail` is the last output. What had been started is gone.
  *
  * @category errors
  */
