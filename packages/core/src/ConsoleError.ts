@@ -1,6 +1,7 @@
 /** What can go wrong while waiting for console output. */
 import * as Schema from "effect/Schema"
 import { errorFields, messageOf } from "./internal/errorFields.ts"
+import { VmExit } from "./VmExit.ts"
 
 /**
  * `Timeout`: the pattern did not come in time. `Ended`: the machine ended first. `received` is what had come
@@ -13,6 +14,8 @@ export class ConsoleError extends Schema.TaggedError<ConsoleError>("@capsa/core/
   /** What was waited for, as text. */
   pattern: Schema.String,
   received: Schema.String,
+  /** How the machine ended, if it did. */
+  exit: Schema.optional(VmExit),
   ...errorFields
 }) {
   override get message(): string {

@@ -62,8 +62,9 @@ export const pump = Effect.fnUntraced(function* (
     const exit = yield* machine.exit
     yield* Effect.timeoutOption(Effect.zip(Fiber.await(bytes), Fiber.await(stages)), lastOutputTime)
     scanner.finish()
-    sink.end()
-    return refine(exit, scanner.signs, stoodStill)
+    const refined = refine(exit, scanner.signs, stoodStill)
+    sink.end(refined)
+    return refined
   })
 })
 
