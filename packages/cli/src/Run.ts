@@ -127,7 +127,8 @@ const withProgress = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 export const run = Effect.fn("run")(function* (options: RunOptions) {
   const stray = withoutKernel(options)
   if (stray !== undefined) {
-    return yield* new UsageError({ detail: `${stray} goes with --kernel.`, hint: "Name the kernel: --kernel vmlinuz." })
+    const detail = `${stray} goes with --kernel.`
+    return yield* new UsageError({ reason: "Conflict", detail, hint: "Name the kernel: --kernel vmlinuz." })
   }
   const { stderr } = yield* Stdio
   const report = yield* session(options).pipe(withProgress, Effect.provide(layerOf(options.backend)))

@@ -26,8 +26,8 @@ const named = (wanted: string, candidates: ReadonlyArray<Candidate>): Layer.Laye
   candidates.find(({ name }) => name === wanted)?.layer ??
   Layer.fail(
     new BackendError({
-      reason: "NoneAvailable",
-      detail: `There is no backend "${wanted}".`,
+      reason: "UnknownBackend",
+      detail: `There is no backend "${wanted}" here.`,
       hint: `Set CAPSA_BACKEND to ${["auto", ...candidates.map(({ name }) => name)].join(", ")}, or unset it.`,
       subject: "CAPSA_BACKEND"
     })

@@ -1,5 +1,6 @@
 /** From what QEMU said before it gave up to why a machine did not come up. */
 import { BackendError, type BootPlan, type BootStageName, VmBootError, type VmBootErrorReason } from "@capsa/core"
+import { isShortage } from "@capsa/core/VmBootError"
 import type { SpawnError } from "./supervised.ts"
 
 interface Cause {
@@ -143,11 +144,25 @@ export const spawnFailed = ({ cause, errno, program }: SpawnError): BackendError
         backend: "qemu",
         subject: program,
         operation: "spawn",
-        ...(errno === undefined ? {} : { errno }),
+        errno,
         detail: "QEMU could not be started",
         hint: "Check that the file is executable and that this user may start more processes (`ulimit -u`).",
         cause
       })
+
+/** The same for a machine, where a shortage of the host is no fault of QEMU's. */
+export const spawnFailedForBoot = (error: SpawnError): BackendError | VmBootError =>
+  isShortage(error.errno)
+    ? new VmBootError({
+        reason: "HostResources",
+        subject: error.program,
+        operation: "spawn",
+        errno: error.errno,
+        detail: "The host has no room for another QEMU",
+        hint: "End other machines, or raise the limit: processes (`ulimit -u`), descriptors (`ulimit -n`).",
+        cause: error.cause
+      })
+    : spawnFailed(error)
 
 /** @category errors */
 export const programMissing = (program: string): BackendError =>
