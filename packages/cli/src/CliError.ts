@@ -63,15 +63,11 @@ export const runReasons = {
     retryable: false,
     remedy: "Raise the limit, or give the machine less with `--memory`."
   },
-  Killed: {
-    happened: "The machine was killed, and not by this command.",
-    retryable: false,
-    remedy: "Somebody ended it, or the host ran out of memory: `dmesg` tells."
-  },
   Failed: {
-    happened: "The monitor could not go on.",
+    happened: "The monitor could not go on, or was killed, and not by this command.",
     retryable: false,
-    remedy: "`capsa doctor` tells whether the host is fit; try another `--backend`."
+    remedy:
+      "Somebody ended it, or the host ran out of memory: `dmesg` tells. `capsa doctor` tells whether the host is fit; try another `--backend`."
   }
 } as const satisfies FailureReasons
 

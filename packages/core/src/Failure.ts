@@ -10,6 +10,8 @@ import * as Machine from "./MachineError.ts"
 import * as VmBoot from "./VmBootError.ts"
 import * as VmConfig from "./VmConfigError.ts"
 
+export { docsOf, type FailureReason, type FailureReasons } from "./FailureReason.ts"
+
 /** Every error of the library. @category models */
 export const Failure = Schema.Union(
   Backend.BackendError,
@@ -32,8 +34,18 @@ export const reasons = {
   KernelCmdlineError: KernelCmdline.reasons
 } as const satisfies Record<Failure["_tag"], unknown>
 
+/** "BackendError.Emulated" and so on: the names of all reasons. @category models */
+export type FailureName = NamesIn<typeof reasons>
+
+/** The names of the reasons in a record of error classes. @category models */
+export type NamesIn<Classes> = {
+  [Tag in keyof Classes & string]: `${Tag}.${keyof Classes[Tag] & string}`
+}[keyof Classes & string]
+
 /** What an error needs to be told; all of capsa's have it. @category models */
 export interface Tellable {
+  readonly _tag: string
+  readonly reason: string
   readonly message: string
   readonly hint: string
   readonly retryable: boolean

@@ -20,7 +20,4 @@ export const schemaOf = <Reasons extends FailureReasons>(reasons: Reasons) => Sc
 
 /** Where a reason is explained, as a path from the root of the repository. @category getters */
 export const docsOf = (error: { readonly _tag: string; readonly reason: string }): string =>
-  `docs/FAILURES.md#${anchorOf(error._tag, error.reason)}`
-
-/** The place of a reason on that page. @category getters */
-export const anchorOf = (tag: string, reason: string): string => `${tag}-${reason}`.toLowerCase()
+  `docs/FAILURES.md#${`${error._tag}-${error.reason}`.toLowerCase()}`
