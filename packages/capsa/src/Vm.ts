@@ -59,7 +59,7 @@ export interface Vm {
   readonly backend: VmBackend
   /** What it is doing now. */
   readonly status: Effect.Effect<VmStatus>
-  /** What it is doing now and from now on; ends after `Ended`. */
+  /** What it is doing now and from now on, however slowly it is read; ends after `Ended`. */
   readonly statusChanges: Stream.Stream<VmStatus>
   /** The stages reached so far, in order, with their times since the launch was asked for. */
   readonly stages: Effect.Effect<ReadonlyArray<BootStage>>
@@ -68,16 +68,17 @@ export interface Vm {
   readonly console: Console
   /**
    * Presses the power button and waits; kills the machine when the grace period is over or the button is out of order.
-   * Tells how it ended.
+   * Tells how it ended. Once begun it is carried through, also if the caller is interrupted; of several callers' grace
+   * periods the first to be over counts.
    */
   readonly stop: (options?: StopOptions) => Effect.Effect<VmExit>
   /** Ends it at once, whatever it is doing. Tells how it ended. */
   readonly kill: Effect.Effect<VmExit>
   /** Waits for its end. The same answer for every caller, however late. */
   readonly wait: Effect.Effect<VmExit>
-  /** Stops its processors. Does nothing to one that is paused. */
+  /** Stops its processors. Does nothing to one that is paused; fails with `NotRunning` on one that is stopping or has ended. */
   readonly pause: Effect.Effect<void, MachineError>
-  /** Lets them go on. Does nothing to one that runs. */
+  /** Lets them go on. Does nothing to one that runs; fails as `pause` does. */
   readonly resume: Effect.Effect<void, MachineError>
   readonly stats: Effect.Effect<MachineStats, MachineError>
 }
@@ -99,8 +100,9 @@ export const launchRetries = Schedule.exponential("200 millis").pipe(
 
 /**
  * Launches a machine: decodes and validates its description, makes a plan of it, and lets the backend carry that out.
- * Succeeds when the first processor runs. What is `retryable` is tried again by {@link launchRetries}, and the log says
- * so; everything else fails at once. A failed or interrupted launch leaves nothing behind.
+ * Succeeds when the first processor runs; with `readyTimeout`, when the first process of the guest does. What is
+ * `retryable` is tried again by {@link launchRetries}, and the log says so; everything else fails at once. A failed or
+ * interrupted launch leaves nothing behind.
  *
  * @category constructors
  */

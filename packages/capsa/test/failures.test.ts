@@ -132,6 +132,12 @@ const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
     happens: withConfig(["CAPSA_CACHE_DIR", "/dev/null/cache"])(images(Simulated.capabilities)),
     says: { subject: expect.stringContaining("/dev/null/cache"), hint: expect.stringContaining("CAPSA_CACHE_DIR") }
   },
+  "VmBootError.Timeout": {
+    happens: simulated(({ print }) => Effect.zipRight(print("[    0.1] Linux\r\n"), Effect.never))(
+      Vm.launch({ readyTimeout: 50 })
+    ),
+    says: { stage: "kernel", consoleTail: "[    0.1] Linux\r\n", message: expect.stringContaining("50ms") }
+  },
   "ConsoleError.Timeout": {
     happens: simulated()(Effect.flatMap(Vm.launch({}), ({ console }) => console.expect("login:", { timeout: 1 }))),
     says: { pattern: '"login:"' }

@@ -1,9 +1,9 @@
 /** Every reason that the command has for the end of a guest, from its real cause, on QEMU. */
 import { expect } from "bun:test"
-import { readdirSync, readFileSync } from "node:fs"
 import { ReportedError } from "@capsa/cli"
 import { GuestImages } from "@capsa/guest"
 import { type Cause, produces } from "@capsa/testing/failures"
+import { processesWith } from "@capsa/testing/processes"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import { argv } from "./capsa.ts"
@@ -24,20 +24,6 @@ const start = (...words: ReadonlyArray<string>) =>
 
 const ends = (...words: ReadonlyArray<string>) => failsWith(() => new Response(start(...words).stdout).text())
 
-/** Ids of the processes that have a text in their command line. */
-const processesWith = (text: string): ReadonlyArray<number> =>
-  readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text)
-      } catch {
-        // It has ended since it was listed.
-        return false
-      }
-    })
-
 /** Runs a machine whose QEMU is killed as soon as the guest has said something. */
 const loses = failsWith(async () => {
   const name = `lost-${crypto.randomUUID()}`
@@ -50,15 +36,13 @@ const loses = failsWith(async () => {
 const causes: Record<OfGuests, Cause<unknown, never>> = {
   "RunError.Timeout": {
     happens: ends("--initrd", initrd, "--timeout", "300ms"),
-    says: { message: expect.stringContaining("300ms") },
-    skipped
+    says: { message: expect.stringContaining("300ms") }
   },
   "RunError.Panic": {
     happens: ends(),
-    says: { message: expect.stringContaining("VFS: Unable to mount root") },
-    skipped
+    says: { message: expect.stringContaining("VFS: Unable to mount root") }
   },
-  "RunError.Failed": { happens: loses, says: { message: expect.stringContaining("SIGKILL") }, skipped }
+  "RunError.Failed": { happens: loses, says: { message: expect.stringContaining("SIGKILL") } }
 }
 
-produces(ReportedError, causes, (effect) => effect, 300_000)
+produces(ReportedError, causes, (effect) => effect, { timeoutMs: 300_000, skipped })

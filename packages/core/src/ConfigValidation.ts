@@ -1,10 +1,12 @@
 /** Whether a configuration can be run here, found out before anything starts. */
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import { commandLine, defaults, type PlanOptions } from "./BootPlan.ts"
 import { format, toMib } from "./MemorySize.ts"
+import type { TimeSpan } from "./TimeSpan.ts"
 import type { VmConfig } from "./VmConfig.ts"
 import { VmConfigError, type VmConfigProblem } from "./VmConfigError.ts"
 
@@ -15,6 +17,9 @@ export const memoryMinMib = 32
 export const historyBytesMin = 4096
 /** @see {@link historyBytesMin} */
 export const historyBytesMax = 256 * 1024 * 1024
+
+/** The longest `readyTimeout` and `maxLifetime`: what the timers of JavaScript can count, in whole days. */
+export const timeSpanMax = "24 days"
 
 type Options = Pick<PlanOptions, "capabilities" | "images">
 
@@ -36,7 +41,9 @@ export const validate = Effect.fn("ConfigValidation.validate")(function* (config
     ...bootProblems(config, options),
     ...cpuProblems(config, options),
     ...memoryProblems(config, options),
-    ...consoleProblems(config)
+    ...consoleProblems(config),
+    ...timeProblems("readyTimeout", config.readyTimeout),
+    ...timeProblems("maxLifetime", config.maxLifetime)
   ]
   const [first, ...rest] = found.map(({ path, detail, hint }) => ({ path, detail, hint }))
   if (first === undefined) return
@@ -91,6 +98,12 @@ const consoleProblems = (config: VmConfig): ReadonlyArray<Found> => {
   if (bytes === undefined || (bytes >= historyBytesMin && bytes <= historyBytesMax)) return []
   const hint = `Give ${historyBytesMin} to ${historyBytesMax}.`
   return [{ path: "console.historyBytes", detail: `A history of ${bytes} bytes is out of range.`, hint }]
+}
+
+const timeProblems = (path: string, span: TimeSpan | undefined): ReadonlyArray<Found> => {
+  if (span === undefined) return []
+  if (Duration.greaterThan(span, 0) && Duration.lessThanOrEqualTo(span, timeSpanMax)) return []
+  return [{ path, detail: `A ${path} of ${span} is out of range.`, hint: `Give more than 0, at most ${timeSpanMax}.` }]
 }
 
 const fileProblems = Effect.fnUntraced(function* ({ boot, memory }: VmConfig) {

@@ -77,7 +77,13 @@ export const reasons = {
     happened: "The machine switched itself off, restarted or was killed before the first process ran.",
     retryable: false,
     remedy:
-      "Look at `consoleTail`. A restart without a word is a triple fault: the kernel doesn't fit the machine, or is damaged."
+      "Look at `consoleTail`. A restart without a word is a triple fault: the kernel isn't for this machine, is damaged, or has too little memory for itself and the initrd."
+  },
+  Timeout: {
+    happened: "The machine was not ready within the configuration's `readyTimeout`.",
+    retryable: false,
+    remedy:
+      "`stage` and `consoleTail` show where it was. Give it more time; a kernel that is told to be `quiet` shows no sign of its first process."
   }
 } as const satisfies FailureReasons
 
@@ -88,7 +94,7 @@ export type VmBootErrorReason = typeof VmBootErrorReason.Type
 
 /**
  * A machine was described rightly, and the host or the guest could not carry it out. `stage` is the last one reached,
- * `consoleTail` the last output. What had been started is gone.
+ * absent if the backend told of none; `consoleTail` is the last output. What had been started is gone.
  *
  * @category errors
  */

@@ -7,6 +7,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 import { MemorySize } from "./MemorySize.ts"
+import { TimeSpan } from "./TimeSpan.ts"
 import { VmConfigError, type VmConfigProblem } from "./VmConfigError.ts"
 
 /** A kernel of the user's own, started directly. @category models */
@@ -51,8 +52,15 @@ export const VmConfig = Schema.Struct({
         })
       )
     }).annotations({ description: "settings of the console: { historyBytes? }" })
-  )
-}).annotations({ identifier: "VmConfig", description: "a machine: { name?, boot?, cpus?, memory?, console? }" })
+  ),
+  /** From the call of the backend until the `init` stage: the launch waits for it, and fails if it takes longer. */
+  readyTimeout: Schema.optional(TimeSpan),
+  /** From the first instruction on; then the machine is stopped. */
+  maxLifetime: Schema.optional(TimeSpan)
+}).annotations({
+  identifier: "VmConfig",
+  description: "a machine: { name?, boot?, cpus?, memory?, console?, readyTimeout?, maxLifetime? }"
+})
 /** @category models */
 export type VmConfig = typeof VmConfig.Type
 

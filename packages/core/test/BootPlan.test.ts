@@ -163,6 +163,8 @@ describe("ConfigValidation.validate", () => {
     ["a name with a space", { name: "no spaces" }, "name"],
     ["an empty name", { name: "" }, "name"],
     ["a tiny history", { console: { historyBytes: 100 } }, "console.historyBytes"],
+    ["no time to get ready", { readyTimeout: 0 }, "readyTimeout"],
+    ["more time than timers count", { maxLifetime: "25 days" }, "maxLifetime"],
     ["a line end in the command line", { boot: { kernel: "/k", cmdline: "a\nb" } }, "boot.cmdline"],
     ["an open quote", { boot: { kernel: "/k", cmdline: 'a="b' } }, "boot.cmdline"],
     ["a long command line", { boot: { kernel: "/k", cmdline: `a=${"b".repeat(2048)}` } }, "boot.cmdline"]

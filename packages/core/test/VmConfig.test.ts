@@ -39,6 +39,8 @@ describe("VmConfig.decode", () => {
       cpus: "two",
       memory: "512MB",
       console: { historyBytes: 1.5 },
+      readyTimeout: "30s",
+      maxLifetime: -1,
       extra: true
     }
     expect(paths(input).toSorted()).toEqual([
@@ -49,8 +51,10 @@ describe("VmConfig.decode", () => {
       "console.historyBytes",
       "cpus",
       "extra",
+      "maxLifetime",
       "memory",
-      "name"
+      "name",
+      "readyTimeout"
     ])
     for (const problem of refused(input).problems) expect(problem.hint).not.toBe("")
   })

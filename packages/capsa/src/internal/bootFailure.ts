@@ -1,30 +1,37 @@
 import { constants } from "node:os"
-import { type BootPlan, type BootStageName, VmBootError, type VmExit } from "@capsa/core"
+import { type BootStageName, VmBootError, type VmExit } from "@capsa/core"
 import * as Exit from "@capsa/core/VmExit"
 
-/** A machine that ended before it was ready. */
-export interface EarlyEnd {
-  readonly exit: VmExit
+/** How far a machine came that is not ready, and what it said. */
+export interface Seen {
   /** The last stage that it reached. */
   readonly stage: BootStageName | undefined
   /** All that is left of its console's output. */
   readonly output: string
-  readonly plan: Pick<BootPlan, "initrd">
+  /** Path of the initrd that the configuration names. */
+  readonly initrd: string | undefined
 }
 
-/** What is known of the reason, beside stage and output. */
-type Diagnosis = Pick<VmBootError, "reason" | "detail" | "hint" | "subject" | "errno">
-
-/** How much of the output an error carries: a panic with its trace and what came before. */
+/** How much of the output an error carries: a panic with its trace, and what came before. */
 const tailMax = 8192
 
-/** Why a machine did not come up, from how it ended and what its kernel said. The texts are the kernel's own. */
-export const bootFailure = ({ exit, stage, output, plan }: EarlyEnd): VmBootError => {
-  const diagnosis = exit._tag === "Panic" ? ofPanic(exit.message ?? "", output, plan) : ofEnd(exit)
-  return new VmBootError({ ...diagnosis, stage, consoleTail: output.slice(-tailMax) })
-}
+/** What of it an error carries. */
+export const carried = ({ stage, output }: Seen): Pick<VmBootError, "stage" | "consoleTail"> => ({
+  stage,
+  consoleTail: output.slice(-tailMax)
+})
 
-const ofPanic = (message: string, output: string, { initrd }: EarlyEnd["plan"]): Diagnosis => {
+/** What is known of the reason. */
+type Diagnosis = Pick<VmBootError, "reason" | "detail" | "hint" | "subject" | "errno">
+
+/** Why a machine ended before it was ready, from its end and what its kernel said. The texts are the kernel's own. */
+export const bootFailure = (exit: VmExit, seen: Seen): VmBootError =>
+  new VmBootError({
+    ...(exit._tag === "Panic" ? ofPanic(exit.message ?? "", seen) : ofEnd(exit)),
+    ...carried(seen)
+  })
+
+const ofPanic = (message: string, { output, initrd }: Seen): Diagnosis => {
   const unpacking = /Initramfs unpacking failed: (.*?)\r?$/m.exec(output)?.[1]
   if (unpacking !== undefined && initrd !== undefined) {
     return {
@@ -74,9 +81,8 @@ const ofInit = (message: string, output: string): Diagnosis | undefined => {
       hint: "Put one at /init of the initrd or /sbin/init of the root, or name it with init= in boot.cmdline."
     }
   }
-  const code = /^Attempted to kill init! exitcode=0x([0-9a-f]+)/.exec(message)?.[1]
-  if (code === undefined) return undefined
-  const status = Number.parseInt(code, 16)
+  if (!message.startsWith("Attempted to kill init!")) return undefined
+  const status = Number.parseInt(/exitcode=0x([0-9a-f]+)/.exec(message)?.[1] ?? "0", 16)
   return {
     reason: "InitFailed",
     subject: [...output.matchAll(/Run (\S+) as init process/g)].at(-1)?.[1],
@@ -88,6 +94,8 @@ const ofInit = (message: string, output: string): Diagnosis | undefined => {
 /** By what the kernel could not execute it for. */
 const hints: Readonly<Record<string, string>> = {
   ENOENT: "It, or the interpreter or loader that it names, is not in the guest's file system: put it there.",
+  // The kernel still has the file open for writing, because it waits for the rest of it.
+  ETXTBSY: "The initrd ends in the middle of it, so it was cut off: build or copy it again.",
   EACCES: "It may not be executed: set its executable bits (`chmod +x`) before the image is made.",
   ENOEXEC:
     "It is no program that this kernel runs: give one for the guest's architecture; a script needs #! and its interpreter."
@@ -115,14 +123,20 @@ const ofEnd = (exit: Exclude<VmExit, { readonly _tag: "Panic" }>): Diagnosis => 
         hint: "Raise the memory limit of the machine, or give its guest less memory."
       }
     case "Killed":
-      return { reason: "GuestEnded", detail, hint: "It was killed while it came up: launch another." }
+      return exit.reason === "LifetimeOver"
+        ? {
+            reason: "GuestEnded",
+            detail: `${detail}, its maxLifetime`,
+            hint: "Give it one that is longer than its boot."
+          }
+        : { reason: "GuestEnded", detail, hint: "It was killed while it came up: launch another." }
     case "PowerOff":
       return { reason: "GuestEnded", detail, hint: "The guest switched itself off: the console's tail may say why." }
     case "Reboot":
       return {
         reason: "GuestEnded",
         detail,
-        hint: "If the console's tail says nothing of a restart, the processor gave up (triple fault): check that the kernel is whole and fits the machine."
+        hint: "If the console's tail says nothing of a restart, the processor gave up (triple fault): check that the kernel is whole and for this machine, and that memory has room for it, unpacked, and the initrd."
       }
   }
 }

@@ -49,7 +49,7 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Give the machine less memory, or end others."
   },
   {
-    says: /phys-bits too low|maximum memory size|Invalid memory size/i,
+    says: /phys-bits too low|maximum memory size|Invalid memory size|out of range for parameter 'size'/i,
     reason: "MemoryInvalid",
     subject: "memoryMib",
     detail: "QEMU cannot give a guest that much memory",
