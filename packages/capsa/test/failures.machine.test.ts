@@ -77,13 +77,12 @@ const bootPlan = (more: Partial<BootPlan>) =>
     })
   )
 
-/** A QEMU that passes every trial and dies when it gets a guest. */
-const mortalQemu = file(
-  "qemu",
-  new TextEncoder().encode(
-    `#!/bin/sh\ncase "$*" in *-kernel*) kill -KILL $$ ;; esac\nexec ${Bun.which("qemu-system-x86_64")} "$@"\n`
-  )
-)
+/** QEMU, after a shell has done something. */
+const program = (before: string) =>
+  file("qemu", new TextEncoder().encode(`#!/bin/sh\n${before}\nexec ${Bun.which("qemu-system-x86_64")} "$@"\n`))
+
+/** Passes every trial and dies when it gets a guest. */
+const mortalQemu = program('case "$*" in *-kernel*) kill -KILL $$ ;; esac')
 
 /** Stops QEMU's process itself, and lets the time pass in which it should have answered. */
 const pauseOfStoppedQemu = Effect.gen(function* () {
@@ -119,12 +118,14 @@ const causes: Record<(typeof ofGuests)[number], Cause<unknown, Backend | Scope.S
     says: { subject: process.execPath, hint: expect.stringContaining("more memory") }
   },
   "VmBootError.MemoryInvalid": {
-    happens: bootPlan({ memoryMib: 2 ** 44 }),
-    says: { field: "memoryMib", subject: "17592186044416" }
+    happens: launch({ kernel, initrd }, { memory: "500GiB" }),
+    says: { field: "memoryMib", subject: "512000", message: expect.stringContaining("host has less memory") }
   },
   "VmBootError.HostResources": {
-    happens: bootPlan({ memoryMib: 500 * 1024 }),
-    says: { field: "memoryMib", retryable: true }
+    happens: Effect.flatMap(program("ulimit -v 3000000"), (program) =>
+      Effect.provide(bootPlan({ memoryMib: 2048 }), Qemu.layer({ program }))
+    ),
+    says: { field: "memoryMib", retryable: true, causes: [expect.stringContaining("Cannot allocate memory")] }
   },
   "VmBootError.HostFailure": {
     happens: Effect.flatMap(mortalQemu, (program) =>

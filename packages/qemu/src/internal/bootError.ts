@@ -1,10 +1,13 @@
 /** From what QEMU said before it gave up to why a machine did not come up. */
+import { totalmem } from "node:os"
 import { BackendError, type BootPlan, type BootStageName, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import { isShortage } from "@capsa/core/VmBootError"
 import type { SpawnError } from "./supervised.ts"
 
 interface Cause {
   readonly says: RegExp
+  /** What else must hold. */
+  readonly fits?: (plan: BootPlan) => boolean
   readonly reason: VmBootErrorReason
   readonly subject: "kernel" | "initrd" | "memoryMib" | "cpus"
   readonly detail: string
@@ -42,6 +45,14 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Check that the file is there and that this user may read it."
   },
   {
+    says: /cannot set up guest memory/,
+    fits: ({ memoryMib }) => memoryMib * 2 ** 20 > totalmem(),
+    reason: "MemoryInvalid",
+    subject: "memoryMib",
+    detail: "The host has less memory than that in all",
+    hint: "Give the machine less memory."
+  },
+  {
     says: /cannot set up guest memory|Cannot allocate memory/,
     reason: "HostResources",
     subject: "memoryMib",
@@ -72,7 +83,7 @@ export const fromStderr = (
 ): BackendError | VmBootError => {
   const backend = backendError(stderr)
   if (backend !== undefined) return backend
-  const cause = causes.find(({ says }) => says.test(stderr))
+  const cause = causes.find(({ says, fits }) => says.test(stderr) && (fits?.(plan) ?? true))
   if (cause === undefined) return hostFailure(stderr === "" ? "QEMU ended without a word." : stderr, stage)
   const { detail, hint, reason, subject } = cause
   return new VmBootError({
