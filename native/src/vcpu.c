@@ -180,8 +180,7 @@ static void *vcpu_main(void *argument)
 	enum vm_command command;
 
 	if (vcpu->index == 0)
-		machine_post(vcpu->vm->machine, MACHINE_MAIL_STARTED,
-			     CAPSA_EVENT_STAGE, CAPSA_STAGE_STARTED, 0);
+		mailbox_post(&vcpu->vm->machine->box, MAIL_STARTED);
 	while ((command = atomic_load(&vcpu->vm->command)) != VM_STOP) {
 		if (command == VM_PAUSE)
 			vm_rest(vcpu->vm);

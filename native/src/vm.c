@@ -79,9 +79,9 @@ static struct console_port vm_console_port(struct vm *vm,
 	bool chosen = vm->machine->config.console == console;
 
 	return (struct console_port) {
-		.output = machine_output,
-		.input = chosen ? machine_input : vm_no_input,
-		.owner = vm->machine,
+		.output = mailbox_output,
+		.input = chosen ? mailbox_input : vm_no_input,
+		.owner = &vm->machine->box,
 	};
 }
 
@@ -223,8 +223,7 @@ enum capsa_status vm_open(struct vm *vm, struct loop *loop,
 	if (status == CAPSA_STATUS_OK)
 		status = vm_create_vcpus(vm, error);
 	if (status == CAPSA_STATUS_OK)
-		machine_post(vm->machine, MACHINE_MAIL_CREATED,
-			     CAPSA_EVENT_STAGE, CAPSA_STAGE_CREATED, 0);
+		mailbox_post(&vm->machine->box, MAIL_CREATED);
 	return status;
 }
 
@@ -317,8 +316,7 @@ enum capsa_status vm_prepare(struct vm *vm, struct capsa_error *error)
 	if (status == CAPSA_STATUS_OK)
 		status = vm_setup_vcpus(vm, error);
 	if (status == CAPSA_STATUS_OK)
-		machine_post(vm->machine, MACHINE_MAIL_LOADED,
-			     CAPSA_EVENT_STAGE, CAPSA_STAGE_LOADED, 0);
+		mailbox_post(&vm->machine->box, MAIL_LOADED);
 	return status;
 }
 
@@ -384,8 +382,7 @@ static void vm_report_rest(struct vm *vm)
 {
 	if (vm->resting == vm->shape.cpus &&
 	    atomic_load(&vm->command) == VM_PAUSE)
-		machine_post(vm->machine, MACHINE_MAIL_PAUSED,
-			     CAPSA_EVENT_PAUSED, 0, 0);
+		mailbox_post(&vm->machine->box, MAIL_PAUSED);
 }
 
 void vm_command(struct vm *vm, enum vm_command command)
@@ -403,8 +400,7 @@ void vm_command(struct vm *vm, enum vm_command command)
 		/* They may rest still, from a pause that was taken back. */
 		vm_report_rest(vm);
 		if (resumed)
-			machine_post(vm->machine, MACHINE_MAIL_RESUMED,
-				     CAPSA_EVENT_RESUMED, 0, 0);
+			mailbox_post(&vm->machine->box, MAIL_RESUMED);
 	}
 	pthread_mutex_unlock(&vm->lock);
 }
