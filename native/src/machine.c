@@ -204,7 +204,7 @@ enum capsa_status machine_press_power(struct machine *machine)
 	pthread_mutex_lock(&machine->lock);
 	vm = machine_running(machine);
 	if (vm)
-		vm_press_power(vm);
+		board_press_power(&vm->board);
 	pthread_mutex_unlock(&machine->lock);
 	return vm ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
 }
@@ -232,7 +232,7 @@ enum capsa_status machine_write(struct machine *machine, const uint8_t *input,
 	if (vm) {
 		*accepted = mailbox_write(&machine->box, input, length);
 		if (*accepted > 0)
-			vm_console_input(vm);
+			board_console_input(&vm->board);
 	}
 	pthread_mutex_unlock(&machine->lock);
 	return vm ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
