@@ -65,6 +65,9 @@ enum capsa_status vm_open(struct vm *vm, struct loop *loop,
 	if (status == CAPSA_STATUS_OK)
 		status = kvm_open(&vm->kvm_fd, error);
 	if (status == CAPSA_STATUS_OK)
+		status = arch_memory_check(
+			vm->kvm_fd, vm->machine->config.memory_bytes, error);
+	if (status == CAPSA_STATUS_OK)
 		status = kvm_create_vm(vm->kvm_fd, &vm->fd, error);
 	if (status == CAPSA_STATUS_OK)
 		status = arch_vm_setup(vm->fd, &vm->shape, error);
