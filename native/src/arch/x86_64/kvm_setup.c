@@ -123,6 +123,25 @@ enum capsa_status arch_memory_check(int kvm_fd, uint64_t memory_bytes,
 			 message);
 }
 
+/*
+ * No vCPU gets performance counters. CPUID hides them; this takes their
+ * registers away too, before the first vCPU, where KVM can (Linux 5.18).
+ */
+static enum capsa_status kvm_setup_no_pmu(int vm_fd, struct capsa_error *error)
+{
+	struct kvm_enable_cap disable = {
+		.cap = KVM_CAP_PMU_CAPABILITY,
+		.args = { KVM_PMU_CAP_DISABLE },
+	};
+	int offered = ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_PMU_CAPABILITY);
+
+	if (offered < 0 || !(offered & KVM_PMU_CAP_DISABLE))
+		return CAPSA_STATUS_OK;
+	if (ioctl(vm_fd, KVM_ENABLE_CAP, &disable) < 0)
+		return kvm_setup_error(error, errno, "KVM_CAP_PMU_CAPABILITY");
+	return CAPSA_STATUS_OK;
+}
+
 enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
 				struct capsa_error *error)
 {
@@ -141,7 +160,7 @@ enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
 	if (shape->discovery == CAPSA_DISCOVERY_CMDLINE &&
 	    ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
 		return kvm_setup_error(error, errno, "KVM_CREATE_PIT2");
-	return CAPSA_STATUS_OK;
+	return kvm_setup_no_pmu(vm_fd, error);
 }
 
 static enum capsa_status kvm_setup_cpuid(int kvm_fd, int vcpu_fd,
