@@ -1,5 +1,5 @@
 /** How errors are told: a line with the cause, a line with what to do; as data on request; and the exit status. */
-import { BackendError, MachineError, VmBootError, VmConfigError } from "@capsa/core"
+import { BackendError, MachineError, StateError, VmBootError, VmConfigError } from "@capsa/core"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -14,6 +14,7 @@ export const ReportedError = Schema.Union(
   VmConfigError,
   VmBootError,
   MachineError,
+  StateError,
   RunError,
   UsageError,
   StdioError

@@ -42,8 +42,14 @@ const described = (description: string) => Options.withDescription(description)
 
 const json = Options.boolean("json").pipe(described("Print the result, or the error, as JSON on stdout."))
 
-/** The options of the verbs that look at the host. */
+/** The options of the verbs that only look. */
 export const look = { json }
+
+/** The options of `capsa cleanup`. */
+export const cleanup = {
+  dryRun: Options.boolean("dry-run").pipe(described("Show what would be removed, and leave it.")),
+  json
+}
 
 /** The options of the program without a verb. */
 export const program = {

@@ -16,7 +16,9 @@ export const Capabilities = Schema.Struct({
   pause: Schema.Boolean,
   powerButton: Schema.Boolean,
   /** A guest panic is told by a device, not guessed from the console. */
-  panicNotifier: Schema.Boolean
+  panicNotifier: Schema.Boolean,
+  /** The host can limit what each machine takes. */
+  limits: Schema.Boolean
 })
 /** @category models */
 export type Capabilities = typeof Capabilities.Type

@@ -36,7 +36,8 @@ export const validate = Effect.fn("ConfigValidation.validate")(function* (config
     ...bootProblems(config, options),
     ...cpuProblems(config, options),
     ...memoryProblems(config, options),
-    ...consoleProblems(config)
+    ...consoleProblems(config),
+    ...limitProblems(config, options)
   ]
   const [first, ...rest] = found.map(({ path, detail, hint }) => ({ path, detail, hint }))
   if (first === undefined) return
@@ -92,6 +93,11 @@ const consoleProblems = (config: VmConfig): ReadonlyArray<Found> => {
   const hint = `Give ${historyBytesMin} to ${historyBytesMax}.`
   return [{ path: "console.historyBytes", detail: `A history of ${bytes} bytes is out of range.`, hint }]
 }
+
+const limitProblems = ({ limits }: VmConfig, { capabilities }: Options): ReadonlyArray<Found> =>
+  limits === undefined || capabilities.limits
+    ? []
+    : [refusal("limits", "Limiting one machine", "Leave it out, or use the QEMU backend on Linux.")]
 
 const fileProblems = Effect.fnUntraced(function* ({ boot, memory }: VmConfig) {
   if (boot === undefined) return []

@@ -3,7 +3,12 @@ import * as Schema from "effect/Schema"
 import { BootStageName } from "./BootStage.ts"
 import { errorFields, messageOf } from "./internal/errorFields.ts"
 
-/** `GuestUnavailable`: the built-in guest could not be prepared. @category models */
+/**
+ * `GuestUnavailable`: the built-in guest could not be prepared. `LimitsUnavailable`: this process may not limit what a
+ * machine takes.
+ *
+ * @category models
+ */
 export const VmBootErrorReason = Schema.Literal(
   "KernelUnreadable",
   "KernelInvalid",
@@ -13,6 +18,7 @@ export const VmBootErrorReason = Schema.Literal(
   "MemoryInvalid",
   "Unsupported",
   "GuestUnavailable",
+  "LimitsUnavailable",
   "HostResources",
   "HostFailure",
   "GuestFault",

@@ -6,6 +6,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
+import { LimitsConfig } from "./LimitsConfig.ts"
 import { MemorySize } from "./MemorySize.ts"
 import { VmConfigError, type VmConfigProblem } from "./VmConfigError.ts"
 
@@ -51,8 +52,16 @@ export const VmConfig = Schema.Struct({
         })
       )
     }).annotations({ description: "settings of the console: { historyBytes? }" })
+  ),
+  limits: Schema.optional(
+    LimitsConfig.annotations({
+      description: "what the machine may take of its host: { cpus?, memory?, pids?, io? }"
+    })
   )
-}).annotations({ identifier: "VmConfig", description: "a machine: { name?, boot?, cpus?, memory?, console? }" })
+}).annotations({
+  identifier: "VmConfig",
+  description: "a machine: { name?, boot?, cpus?, memory?, console?, limits? }"
+})
 /** @category models */
 export type VmConfig = typeof VmConfig.Type
 

@@ -20,7 +20,8 @@ const capabilities: Capabilities = {
   maxMemoryMib: 4096,
   pause: true,
   powerButton: true,
-  panicNotifier: false
+  panicNotifier: false,
+  limits: false
 }
 const images = { kernel: "/guest/bzImage", initrd: "/guest/initrd", console: "virtio" } as const
 const options = { id: "0f1e2d3c-0000-4000-8000-000000000000", capabilities, images }

@@ -1,6 +1,7 @@
 /** Machines on `/dev/kvm`, run by capsa's own monitor. */
 import { Backend, BackendError, type Capabilities, type Finding, type ProbeReport } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
+import * as Lease from "@capsa/state/Lease"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { bootError, probeError } from "./internal/errors.ts"
@@ -15,7 +16,8 @@ export const capabilities: Capabilities = {
   maxMemoryMib: 1024 * 1024,
   pause: true,
   powerButton: true,
-  panicNotifier: true
+  panicNotifier: true,
+  limits: false
 }
 
 const emulated = (instructionNs: number) =>
@@ -80,7 +82,7 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       description: "KVM",
       capabilities,
       passedOver: [],
-      boot: (plan) => Effect.mapError(native.boot(plan), bootError)
+      boot: (plan) => Effect.zipRight(Lease.take(plan, "kvm"), Effect.mapError(native.boot(plan), bootError))
     }
   })
 ).pipe(Layer.provide(nativeLayer))

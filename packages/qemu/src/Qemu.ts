@@ -21,7 +21,8 @@ export const capabilities: Capabilities = {
   maxMemoryMib: 512 * 1024,
   pause: true,
   powerButton: true,
-  panicNotifier: true
+  panicNotifier: true,
+  limits: process.platform === "linux"
 }
 
 /** @category models */

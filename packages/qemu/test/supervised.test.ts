@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import { setprivPath, spawn } from "../src/internal/supervised.ts"
 import { isAlive, openDescriptors, until } from "./fixtures/processes.ts"
 
-const shell = (script: string, connections = 0) => spawn(["/bin/sh", "-c", script], connections)
+const shell = (script: string, connections = 0) => spawn(["/bin/sh", "-c", script], { connections })
 
 describe("a supervised process", () => {
   live("tells its status and what it wrote", () =>
@@ -84,7 +84,7 @@ describe("a supervised process", () => {
 
   live("fails to start with the host's error", () =>
     Effect.gen(function* () {
-      const child = yield* spawn(["/nonexistent/program"], 1).pipe(Effect.either)
+      const child = yield* spawn(["/nonexistent/program"], { connections: 1 }).pipe(Effect.either)
       if (child._tag === "Left") return expect(child.left.errno).toBe("ENOENT")
       expect(yield* child.right.exit).toMatchObject({ code: 127 })
       expect(yield* child.right.stderr).toContain("/nonexistent/program: No such file or directory")

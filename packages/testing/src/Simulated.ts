@@ -68,7 +68,8 @@ export const capabilities: Capabilities = {
   maxMemoryMib: 1024 * 1024,
   pause: true,
   powerButton: true,
-  panicNotifier: false
+  panicNotifier: false,
+  limits: true
 }
 
 export { linux }

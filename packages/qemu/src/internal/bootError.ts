@@ -55,6 +55,13 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Give the machine less memory."
   },
   {
+    says: /qemu_thread_create/,
+    reason: "HostResources",
+    subject: "cpus",
+    detail: "The host gives QEMU no more threads",
+    hint: "Raise limits.pids, or the user's limit of processes (`ulimit -u`)."
+  },
+  {
     says: /Invalid SMP CPUs|maxcpus/,
     reason: "Unsupported",
     subject: "cpus",
@@ -87,6 +94,18 @@ export const fromStderr = (
   })
 }
 
+/** The kernel ended QEMU at its limit of memory before the machine was up. */
+export const tooLittleMemory = (plan: BootPlan, stage: BootStageName | undefined): VmBootError =>
+  new VmBootError({
+    reason: "MemoryInvalid",
+    stage,
+    subject: String(plan.limits?.memory),
+    field: "limits.memory",
+    operation: "qemu-system-x86_64",
+    detail: "QEMU needs more memory than the limit to start the machine",
+    hint: `Raise the limit, or leave it out: it holds for the guest's memory (here ${plan.memoryMib} MiB) and all that QEMU itself needs.`
+  })
+
 /** QEMU is there and could not carry the boot through for a reason of the host's. */
 export const hostFailure = (what: string, stage: BootStageName | undefined): VmBootError =>
   new VmBootError({
@@ -101,7 +120,9 @@ const complaintOfKvm = /KVM kernel module|failed to initialize kvm|ioctl\(KVM_|i
 
 /** What is wrong with the host, if it is for that that nothing can run. */
 export const backendError = (stderr: string): BackendError | undefined => {
-  const missing = /^setpriv: failed to execute (.*): No such file or directory$/m.exec(stderr)?.[1]
+  const missing = /^(?:setpriv: failed to execute|sh: .*exec:) (.*): (?:No such file or directory|not found)$/m.exec(
+    stderr
+  )?.[1]
   return missing === undefined ? kvmError(stderr) : programMissing(missing)
 }
 
