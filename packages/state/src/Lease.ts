@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import type { Leftover } from "./Cleanup.ts"
 import { lock, making, nameOf, removing } from "./internal/entries.ts"
 import { FileError, makeFolder, openFolder, removeAll, rename } from "./internal/files.ts"
 import * as Processes from "./internal/processes.ts"
@@ -54,7 +55,9 @@ export const take = Effect.fn("Lease.take")(function* (
   const fresh = join(stateFolder, making(plan.id))
   yield* Effect.uninterruptible(
     Effect.gen(function* () {
-      yield* Effect.retry(settle(fresh, record), untilNobodyLooks)
+      yield* Effect.retry(settle(fresh, record), untilNobodyLooks).pipe(
+        Effect.onError(() => Effect.ignoreLogged(removeAll(fresh)))
+      )
       yield* Effect.mapError(rename(fresh, folder), StateFolder.unusable)
       yield* Effect.addFinalizer(() => Effect.ignoreLogged(giveBack(stateFolder, plan.id)))
     })
@@ -107,15 +110,20 @@ export class Swept extends Context.Reference<Swept>()("@capsa/state/Swept", {
   defaultValue: () => new Set<string>()
 }) {}
 
+const tell = ({ folder, machine }: Leftover) =>
+  Effect.logInfo("removed what a dead machine left behind", folder).pipe(
+    Effect.annotateLogs(
+      machine === undefined ? {} : { "vm.id": machine.id, "vm.name": machine.name, "vm.backend": machine.backend }
+    )
+  )
+
 const sweepOnce = Effect.fnUntraced(function* (stateFolder: string) {
   const swept = yield* Swept
   if (swept.has(stateFolder)) return
   swept.add(stateFolder)
   yield* Effect.promise(() => import("./Cleanup.ts")).pipe(
     Effect.flatMap(({ cleanup }) => cleanup),
-    Effect.tap(({ leftovers }) =>
-      Effect.forEach(leftovers, (left) => Effect.logInfo("removed what a dead machine left", left))
-    ),
+    Effect.tap(({ leftovers }) => Effect.forEach(leftovers, tell)),
     Effect.ignoreLogged,
     Effect.forkDaemon
   )
