@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test"
-import { BackendsReport, DoctorReport, ReportedError } from "@capsa/cli"
+import { mkdtempSync, rmdirSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { BackendsReport, CleanupReport, DoctorReport, PsReport, ReportedError } from "@capsa/cli"
 import { Kvm } from "capsa"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -29,7 +32,8 @@ describe("help", () => {
   test("of the program names every verb", async () => {
     const { status, stdout, stderr } = await capsa(["--help"])
     expect(stderr).toBe("")
-    for (const verb of ["run", "doctor", "backends", "version"]) expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"))
+    for (const verb of ["run", "doctor", "backends", "ps", "cleanup", "version"])
+      expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"))
     expect(stdout).not.toContain("\u001b")
     expect(status).toBe(0)
   })
@@ -135,6 +139,30 @@ describe("doctor and backends", () => {
       const { stdout } = await capsa(["backends", "--json"], "", { CAPSA_BACKEND: name })
       expect(decodeLine(BackendsReport, stdout).default).toBe(available ? name : null)
     }
+  })
+})
+
+describe("ps and cleanup", () => {
+  test("refuse a state folder that is none, and say what to do", async () => {
+    for (const verb of ["ps", "cleanup"]) {
+      const env = { CAPSA_STATE_DIR: "/dev/null" }
+      const finished = await capsa([verb], "", env)
+      const [what, fix] = told(finished)
+      expect(what).toStartWith("capsa: The state folder cannot be used (/dev/null, ")
+      expect(fix).toContain("CAPSA_STATE_DIR")
+      expect(finished.status).toBe(1)
+      const { error } = decodeLine(Failure, (await capsa([verb, "--json"], "", env)).stdout)
+      expect(error).toMatchObject({ _tag: "StateError", reason: "Unusable" })
+    }
+  })
+
+  test("have nothing to tell of an empty one", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "capsa-ps-"))
+    const env = { CAPSA_STATE_DIR: folder }
+    expect(decodeLine(PsReport, (await capsa(["ps", "--json"], "", env)).stdout)).toEqual({ machines: [] })
+    const { stdout } = await capsa(["cleanup", "--json"], "", env)
+    expect(decodeLine(CleanupReport, stdout)).toEqual({ removed: true, leftovers: [], notes: [] })
+    rmdirSync(folder)
   })
 })
 
