@@ -30,6 +30,25 @@ describe("a supervised process", () => {
     })
   )
 
+  live("writes no core file and opens a bounded number of files", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("ulimit -c; ulimit -n; ulimit -Hn")
+      const [core, ...files] = (yield* child.stdout).split("\n").map(Number)
+      expect(core).toBe(0)
+      expect(files).toHaveLength(2)
+      for (const most of files) expect(most).toBeLessThanOrEqual(1024)
+    })
+  )
+
+  live("is not started where its cgroup does not take it", () =>
+    Effect.gen(function* () {
+      const child = yield* spawn(["/bin/sh", "-c", "echo ran"], { connections: 0, cgroup: "/nonexistent" })
+      expect(yield* child.exit).toEqual({ code: 126, signal: undefined })
+      expect(yield* child.stdout).toBe("")
+      expect(yield* child.stderr).toContain("/nonexistent/cgroup.procs")
+    })
+  )
+
   live("that is killed tells the signal", () =>
     Effect.gen(function* () {
       const child = yield* shell("exec sleep 600")

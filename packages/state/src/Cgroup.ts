@@ -5,8 +5,8 @@ import { toMib } from "@capsa/core/MemorySize"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
-import { type Controller, controllers } from "./internal/cgroupTree.ts"
-import { enable, inspect, refused } from "./internal/delegation.ts"
+import { controllers } from "./internal/cgroupTree.ts"
+import { divide, inspect, refused } from "./internal/delegation.ts"
 import { type FileError, list, makeFolder, read, removeFolder, write } from "./internal/files.ts"
 import type { Lease } from "./Lease.ts"
 
@@ -33,9 +33,11 @@ export const nameFor = (id: string): string => `capsa-${id}`
 export const make = Effect.fn("Cgroup.make")(function* (
   lease: Lease,
   limits: LimitsConfig
-): Effect.fn.Return<Cgroup, StateError | VmBootError, Scope.Scope> {
-  const delegation = yield* inspect(wanted(limits))
-  yield* enable(delegation)
+): Effect.fn.Return<Cgroup | undefined, StateError | VmBootError, Scope.Scope> {
+  const limited = controllers.filter((name) => limits[name === "cpu" ? "cpus" : name] !== undefined)
+  if (limited.length === 0) return undefined
+  const delegation = yield* inspect(limited)
+  yield* divide(delegation)
   const path = join(delegation.base, nameFor(lease.id))
   yield* lease.noteCgroup(path)
   yield* Effect.acquireRelease(makeFolder(path), () => Effect.ignoreLogged(remove(path))).pipe(
@@ -68,9 +70,6 @@ export const examine: Effect.Effect<Finding> = Effect.match(inspect(controllers)
     detail: `processors, memory, processes and disk I/O: below ${base}`
   })
 })
-
-const wanted = (limits: LimitsConfig): ReadonlyArray<Controller> =>
-  controllers.filter((name) => limits[name === "cpu" ? "cpus" : name] !== undefined)
 
 type Setting = readonly [file: string, value: string]
 

@@ -52,7 +52,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
     )
   const names = connectionsOf(plan)
   const lease = yield* Lease.take(plan, "qemu")
-  const cgroup = plan.limits === undefined ? undefined : yield* Cgroup.make(lease, plan.limits)
+  const cgroup = yield* Cgroup.make(lease, plan.limits ?? {})
   const process = yield* Effect.mapError(
     spawn([program, ...fromPlan(plan, host)], { connections: names.length, cgroup: cgroup?.path }),
     spawnFailed

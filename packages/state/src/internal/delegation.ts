@@ -32,51 +32,51 @@ const inspectBase = Effect.fnUntraced(function* (
   const enabled = words(yield* read(join(base, control)))
   const disabled = wanted.filter((name) => !enabled.includes(name))
   yield* writable(base)
-  if (disabled.length > 0) {
-    yield* writable(join(base, control))
-    const others = yield* strangers(base)
-    if (others.length > 0) return yield* shared(base, others)
-  }
-  return { base, disabled }
+  if (disabled.length > 0) yield* writable(join(base, control))
+  const others = yield* strangers(base)
+  return others.length > 0 ? yield* shared(base, others) : { base, disabled }
 })
 
-/** Gives the controllers to the children of `base`, for which it must not hold processes itself. */
-export const enable = ({ base, disabled }: Delegation): Effect.Effect<void, VmBootError> => {
-  const enableAll = write(join(base, control), disabled.map((name) => `+${name}`).join(" "))
-  return enableAll.pipe(
-    Effect.retry({
-      while: ({ errno }) => (errno === "EBUSY" ? Effect.as(moveAside(base), true) : Effect.succeed(false)),
-      // What they start while they move may be left behind.
-      times: 10
-    }),
-    Effect.catchAll(refused),
-    Effect.when(() => disabled.length > 0)
-  )
-}
+/** Empties `base`, which cannot have both processes and children with limits, and gives the controllers to its children. */
+export const divide = Effect.fnUntraced(
+  function* ({ base, disabled }: Delegation) {
+    // What they start while they move may be left behind.
+    const crowd = yield* Effect.repeat(moveAside(base), { until: (left) => left.length === 0, times: 10 })
+    if (crowd.length > 0) return yield* shared(base, crowd)
+    if (disabled.length > 0) yield* write(join(base, control), disabled.map((name) => `+${name}`).join(" "))
+  },
+  Effect.catchTag("FileError", (error) => refused(error))
+)
 
 const control = "cgroup.subtree_control"
 const procs = "cgroup.procs"
 
 const words = (text: string): ReadonlyArray<string> => text.split(/\s+/).filter((word) => word !== "")
 
-const members = (cgroup: string) => Effect.map(read(join(cgroup, procs)), (text) => words(text).map(Number))
-
-/** Processes in a cgroup that are not this one, its ancestors or its descendants. The root may hold any. */
-const strangers = Effect.fnUntraced(function* (cgroup: string) {
+/** Processes in a cgroup that keep it from being divided: none for the root of the tree, which may have both. */
+const members = Effect.fnUntraced(function* (cgroup: string) {
   if (!(yield* list(cgroup)).includes("cgroup.type")) return []
+  return words(yield* read(join(cgroup, procs))).map(Number)
+})
+
+/** Those that are not this process, its ancestors or its descendants. */
+const strangers = Effect.fnUntraced(function* (cgroup: string) {
   const ours = yield* lineage(process.pid)
   return yield* Effect.filter(yield* members(cgroup), (pid) =>
     ours.includes(pid) ? Effect.succeed(false) : Effect.map(lineage(pid), (above) => !above.includes(process.pid))
   )
 })
 
-const moveAside = (base: string): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    const leaf = join(base, ownLeaf)
-    yield* makeFolder(leaf)
-    // One that has ended meanwhile cannot move, and need not.
-    yield* Effect.forEach(yield* members(base), (pid) => Effect.ignore(write(join(leaf, procs), String(pid))))
-  }).pipe(Effect.ignore)
+/** Moves the processes of a cgroup to a child of it; tells which are left. */
+const moveAside = Effect.fnUntraced(function* (base: string) {
+  const leaf = join(base, ownLeaf)
+  const moving = yield* members(base)
+  if (moving.length === 0) return []
+  yield* makeFolder(leaf)
+  // One that has ended meanwhile cannot move, and need not.
+  yield* Effect.forEach(moving, (pid) => Effect.ignore(write(join(leaf, procs), String(pid))))
+  return yield* members(base)
+})
 
 const unavailable = (fields: Omit<ConstructorParameters<typeof VmBootError>[0], "reason">) =>
   Effect.fail(new VmBootError({ reason: "LimitsUnavailable", field: "limits", ...fields }))
