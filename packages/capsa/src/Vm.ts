@@ -24,6 +24,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { candidates } from "./Backend.ts"
 import type { Console } from "./Console.ts"
 import { GuestImage } from "./GuestImage.ts"
 import { stopwatch } from "./internal/journal.ts"
@@ -58,7 +59,7 @@ export interface Vm {
   readonly backend: VmBackend
   /** What it is doing now. */
   readonly status: Effect.Effect<VmStatus>
-  /** What it is doing now and from now on; ends after `Ended`. */
+  /** What it is doing now and from now on, however slowly it is read; ends after `Ended`. */
   readonly statusChanges: Stream.Stream<VmStatus>
   /** The stages reached so far, in order, with their times since the launch was asked for. */
   readonly stages: Effect.Effect<ReadonlyArray<BootStage>>
@@ -67,23 +68,25 @@ export interface Vm {
   readonly console: Console
   /**
    * Presses the power button and waits; kills the machine when the grace period is over or the button is out of order.
-   * Tells how it ended.
+   * Tells how it ended. Once begun it is carried through, also if the caller is interrupted; of several callers' grace
+   * periods the first to be over counts.
    */
   readonly stop: (options?: StopOptions) => Effect.Effect<VmExit>
   /** Ends it at once, whatever it is doing. Tells how it ended. */
   readonly kill: Effect.Effect<VmExit>
   /** Waits for its end. The same answer for every caller, however late. */
   readonly wait: Effect.Effect<VmExit>
-  /** Stops its processors. Does nothing to one that is paused. */
+  /** Stops its processors. Does nothing to one that is paused; fails with `NotRunning` on one that is stopping or has ended. */
   readonly pause: Effect.Effect<void, MachineError>
-  /** Lets them go on. Does nothing to one that runs. */
+  /** Lets them go on. Does nothing to one that runs; fails as `pause` does. */
   readonly resume: Effect.Effect<void, MachineError>
   readonly stats: Effect.Effect<MachineStats, MachineError>
 }
 
 /**
  * Launches a machine: decodes and validates its description, makes a plan of it, and lets the backend carry that out.
- * Succeeds when the first processor runs. A failed or interrupted launch leaves nothing behind.
+ * Succeeds when the first processor runs; with `readyTimeout`, when the first process of the guest does. A failed or
+ * interrupted launch leaves nothing behind.
  *
  * @category constructors
  */
@@ -96,7 +99,7 @@ export const launch: (config: VmConfig) => Effect.Effect<Vm, VmError, Backend | 
     const name = config.name ?? BootPlan.defaultName(id)
     const annotations = { "vm.id": id, "vm.name": name, "vm.backend": backend.name }
     yield* Effect.annotateCurrentSpan(annotations)
-    const life = Effect.flatMap(makePlan(config, id, backend.capabilities), (plan) =>
+    const life = Effect.flatMap(makePlan(config, id, backend), (plan) =>
       Life.make(boot(plan), config, millisSinceLaunch)
     )
     const vm = yield* inScopeOfItsOwn(life).pipe(
@@ -121,8 +124,8 @@ export const launch: (config: VmConfig) => Effect.Effect<Vm, VmError, Backend | 
 
 /** Everything but the images is looked at before those are fetched or built. */
 const makePlan = Effect.fnUntraced(
-  function* (config: VmConfig, id: string, capabilities: Capabilities) {
-    yield* validate(config, { capabilities })
+  function* (config: VmConfig, id: string, { name, capabilities }: VmBackend) {
+    yield* validate(config, { capabilities, backend: name, others: candidates })
     const images = config.boot === undefined ? yield* (yield* GuestImage).images(capabilities) : undefined
     return yield* BootPlan.make(config, { id, capabilities, images })
   },

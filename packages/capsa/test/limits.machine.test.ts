@@ -3,7 +3,7 @@ import { expect } from "bun:test"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Backend, VmConfig } from "@capsa/core"
+import { Backend, type BootPlan, type VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
 import { Qemu } from "@capsa/qemu"
 import { Cgroup, Cleanup, Machines } from "@capsa/state"
@@ -28,6 +28,18 @@ const stateFolder = Effect.acquireRelease(
 )
 
 const launch = (config: VmConfig) => Vm.launch({ boot: { kernel: tiny.bzImage, initrd: tiny.initrd }, ...config })
+
+const plan: BootPlan = {
+  id: crypto.randomUUID(),
+  name: "small",
+  cpus: 1,
+  memoryMib: 128,
+  kernel: tiny.bzImage,
+  initrd: tiny.initrd,
+  cmdline: "",
+  console: "serial",
+  discovery: "firmware"
+}
 
 const cgroupOf = Effect.map(Machines.alive, ([machine]) => machine?.cgroup ?? "")
 
@@ -103,7 +115,9 @@ layer(why === "" ? Qemu.layer({ accel }) : Qemu.layer())(`a machine with limits$
 
   test("whose QEMU does not fit into its limit is refused, with the field at fault", (folder) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(Effect.scoped(launch({ limits: { memory: "4MiB" } })))
+      const { boot } = yield* Backend
+      // Less than a configuration may say.
+      const error = yield* Effect.flip(Effect.scoped(boot({ ...plan, limits: { memory: "4MiB" } })))
       expect(error).toMatchObject({ _tag: "VmBootError", reason: "MemoryInvalid", field: "limits.memory" })
       expect(readdirSync(folder)).toEqual([])
     }))

@@ -4,8 +4,9 @@ import { BootStageName } from "./BootStage.ts"
 import { errorFields, messageOf } from "./internal/errorFields.ts"
 
 /**
- * `GuestUnavailable`: the built-in guest could not be prepared. `LimitsUnavailable`: this process may not limit what a
- * machine takes.
+ * `GuestUnavailable`: the built-in guest could not be prepared. `GuestEnded`: the machine ended before it was ready.
+ * `Timeout`: it was not ready within the configuration's `readyTimeout`. `LimitsUnavailable`: this process may not limit
+ * what a machine takes.
  *
  * @category models
  */
@@ -22,14 +23,15 @@ export const VmBootErrorReason = Schema.Literal(
   "HostResources",
   "HostFailure",
   "GuestFault",
-  "GuestEnded"
+  "GuestEnded",
+  "Timeout"
 )
 /** @category models */
 export type VmBootErrorReason = typeof VmBootErrorReason.Type
 
 /**
  * A machine was described rightly, and the host or the guest could not carry it out. `stage` is the last one reached,
- * `consoleTail` the last output. What had been started is gone.
+ * absent if the backend told of none; `consoleTail` is the last output. What had been started is gone.
  *
  * @category errors
  */

@@ -1,5 +1,13 @@
 /** Machines on `/dev/kvm`, run by capsa's own monitor. */
-import { Backend, BackendError, type Capabilities, type Finding, type ProbeReport } from "@capsa/core"
+import {
+  Backend,
+  BackendError,
+  type Capabilities,
+  type Finding,
+  noFeatures,
+  type ProbeReport,
+  unsupported
+} from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
 import * as Lease from "@capsa/state/Lease"
 import * as Effect from "effect/Effect"
@@ -17,7 +25,13 @@ export const capabilities: Capabilities = {
   pause: true,
   powerButton: true,
   panicNotifier: true,
-  limits: false
+  features: {
+    ...noFeatures("its monitor has no device for it"),
+    uefi: unsupported("its monitor starts kernels itself, without firmware"),
+    limits: unsupported("its machines run in this process, which they share"),
+    processIsolation: unsupported("its machines run in this process"),
+    mainProcess: unsupported("the built-in guest runs a shell and nothing else")
+  }
 }
 
 const emulated = (instructionNs: number) =>
