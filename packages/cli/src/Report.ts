@@ -51,6 +51,7 @@ const optionOf: Record<string, string> = {
   "boot.cmdline": "--cmdline",
   cpus: "--cpus",
   memory: "--memory",
+  limits: "--limit",
   name: "--name"
 }
 

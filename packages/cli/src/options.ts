@@ -1,5 +1,5 @@
 /** The options of the verbs. */
-import { MemorySize } from "@capsa/core"
+import { type LimitsConfig, MemorySize } from "@capsa/core"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -37,6 +37,22 @@ export const parseDuration = (text: string): Duration.Duration | undefined => {
 }
 
 const parseCount = (text: string): number | undefined => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)
+
+const decodeLimits = Schema.decodeUnknownOption(
+  Schema.Struct({
+    cpu: Schema.optionalWith(Schema.NumberFromString, { exact: true }),
+    memory: Schema.optionalWith(MemorySize, { exact: true }),
+    pids: Schema.optionalWith(Schema.NumberFromString, { exact: true })
+  }),
+  { onExcessProperty: "error" }
+)
+
+/** "cpu=0.5,memory=1GiB,pids=64". */
+export const parseLimits = (text: string): LimitsConfig | undefined =>
+  decodeLimits(Object.fromEntries(text.split(",").map((word) => word.split("=", 2)))).pipe(
+    Option.map(({ cpu, ...limits }) => ({ ...limits, ...(cpu === undefined ? {} : { cpus: cpu }) })),
+    Option.getOrUndefined
+  )
 
 const described = (description: string) => Options.withDescription(description)
 
@@ -81,6 +97,10 @@ export const run = {
   backend: Options.choice("backend", backendNames).pipe(
     described("What runs the machine. The best of this host if absent."),
     Options.withDefault("auto")
+  ),
+  limit: parsed("limit", "limits", "cpu=0.5,memory=1GiB,pids=64", parseLimits).pipe(
+    described("What the machine may take of this host: cpu=0.5,memory=1GiB,pids=64, any of them. On QEMU."),
+    optional
   ),
   name: Options.text("name").pipe(described("Name of the machine, for logs."), optional),
   timeout: parsed("timeout", "duration", "30s, 5m or 1h", parseDuration).pipe(

@@ -47,6 +47,7 @@ describe("help", () => {
       "--cpus",
       "--memory",
       "--backend",
+      "--limit",
       "--name",
       "--timeout",
       "--timing",
@@ -75,6 +76,13 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
     [["run", "--cpus", "two"], '--cpus: "two" is no number; write it like 2'],
     [["run", "--memory", "512"], '--memory: "512" is no size; write it like 512MiB or 2GiB'],
     [["run", "--timeout", "30"], '--timeout: "30" is no duration; write it like 30s, 5m or 1h'],
+    ...["cpu", "cpu=x", "memory=512", "disk=1"].map(
+      (limits) =>
+        [
+          ["run", "--limit", limits],
+          `--limit: "${limits}" is no limits; write it like cpu=0.5,memory=1GiB,pids=64`
+        ] as const
+    ),
     [["run", "--backend", "xen"], "Expected one of the following cases: auto, kvm, qemu"],
     [["doctor", "now"], "There is no option or argument now."]
   ]
@@ -183,6 +191,14 @@ describe("run fails before anything starts", () => {
     expect(error._tag === "VmConfigError" && error.problems[0].path).toBe("boot.kernel")
     expect(status).toBe(1)
   })
+})
+
+test("run passes limits on, where they are checked", async () => {
+  const limits = "cpu=0,memory=1MiB,pids=0"
+  const { stdout } = await capsa(["run", "--backend", "qemu", "--limit", limits, "--json"])
+  const { error } = decodeLine(Failure, stdout)
+  const paths = error._tag === "VmConfigError" ? error.problems.map(({ path }) => path) : []
+  expect(paths.toSorted()).toEqual(["limits.cpus", "limits.memory", "limits.pids"])
 })
 
 describe("KVM that is only emulated", () => {
