@@ -1,6 +1,6 @@
 /** From the call of a launch to a machine that is ready, or to nothing: on simulated machines and in virtual time. */
 import { describe, expect, test } from "bun:test"
-import type { VmConfig } from "@capsa/core"
+import type { VmBootErrorReason, VmConfig } from "@capsa/core"
 import { effect, Simulated } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -106,11 +106,12 @@ describe("with a readyTimeout", () => {
     )
   }
 
-  for (const [what, guest, detail, hint] of [
+  for (const [what, guest, reason, detail, hint] of [
     [
       "a kernel without a root file system",
       Simulated.linuxWith({ panic: "VFS: Unable to mount root fs on unknown-block(0,0)" }),
-      "The guest's kernel panicked (VFS: Unable to mount root fs on unknown-block(0,0)) before the machine was ready.",
+      "RootMissing",
+      "The kernel found no root file system: VFS: Unable to mount root fs on unknown-block(0,0)",
       "boot.initrd"
     ],
     [
@@ -120,26 +121,29 @@ describe("with a readyTimeout", () => {
           Effect.zipRight(Effect.sleep(300)),
           Effect.as({ _tag: "Reboot" } as const)
         ),
-      "The guest's kernel panicked (No working init found.) before the machine was ready.",
-      "executable"
+      "InitFailed",
+      "The root file system has no program to start",
+      "/sbin/init"
     ],
     [
       "a guest that switches itself off",
       () => Effect.succeed({ _tag: "PowerOff" } as const),
-      "The guest switched itself off before the machine was ready.",
-      "consoleTail"
+      "GuestEnded",
+      "The machine ended before it was ready: PowerOff",
+      "console"
     ],
     [
       "a monitor that fails",
       () => Effect.succeed({ _tag: "Failed", detail: "out of paper" } as const),
-      "The monitor could not go on (out of paper) before the machine was ready.",
+      "HostFailure",
+      "The machine ended before it was ready: Failed: out of paper",
       "capsa doctor"
     ]
-  ] as const satisfies ReadonlyArray<readonly [string, Simulated.Script, string, string]>) {
+  ] as const satisfies ReadonlyArray<readonly [string, Simulated.Script, VmBootErrorReason, string, string]>) {
     effect(`${what} fails before the time is up`, () =>
       Effect.gen(function* () {
         const error = yield* failing(config, "1 second")
-        expect(error).toMatchObject({ _tag: "VmBootError", reason: "GuestEnded", detail })
+        expect(error).toMatchObject({ _tag: "VmBootError", reason, detail })
         expect(error.hint).toContain(hint)
       }).pipe(on({ guest }))
     )
@@ -147,15 +151,15 @@ describe("with a readyTimeout", () => {
 
   effect("a kernel that panics and stands still fails 2 seconds later, with the end of what it said", () =>
     Effect.gen(function* () {
-      const long = "x".repeat(5000)
+      const long = "x".repeat(10_000)
       const last = "---[ end Kernel panic - not syncing: Attempted to kill init! ]---\r\n"
       const error = yield* failing(config, "3 seconds").pipe(
         on({ guest: says(long, "\nKernel panic - not syncing: Attempted to kill init!\n", last) })
       )
-      expect(error).toMatchObject({ reason: "GuestEnded", stage: "kernel" })
+      expect(error).toMatchObject({ reason: "InitFailed", stage: "kernel" })
       if (error._tag !== "VmBootError") return
       expect(error.consoleTail).toEndWith(last)
-      expect(error.consoleTail).toHaveLength(4096)
+      expect(error.consoleTail).toHaveLength(8192)
     })
   )
 

@@ -103,8 +103,8 @@ describe(`readiness on ${backendName}`, () => {
       const before = yield* baseline
       const { initrd: _, ...rootless } = quick
       const error = yield* Effect.flip(Vm.launch({ ...config, boot: rootless }))
-      expect(error).toMatchObject({ _tag: "VmBootError", reason: "GuestEnded", stage: "kernel" })
-      expect(error.message).toContain("panicked (VFS: Unable to mount root fs")
+      expect(error).toMatchObject({ _tag: "VmBootError", reason: "RootMissing", stage: "kernel" })
+      expect(error.message).toContain("VFS: Unable to mount root fs")
       expect(error.hint).toContain("boot.initrd")
       if (error._tag === "VmBootError") expect(error.consoleTail).toContain("Unable to mount root fs")
       yield* givenBack(before)

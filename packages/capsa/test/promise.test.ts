@@ -89,7 +89,7 @@ describe("errors are the same classes", () => {
   test("of a backend, which is none", async () => {
     const error = await rejection(capsa.launch({}, { backend: "vz" }))
     expect(error).toBeInstanceOf(capsa.BackendError)
-    expect(error).toMatchObject({ reason: "NoneAvailable", subject: "backend" })
+    expect(error).toMatchObject({ reason: "UnknownBackend", subject: "backend" })
   })
 
   test("of a call: the very error of the backend", async () => {

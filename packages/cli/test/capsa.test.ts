@@ -50,6 +50,7 @@ describe("help", () => {
       "--limit",
       "--name",
       "--timeout",
+      "--verbose",
       "--timing",
       "--json"
     ])

@@ -28,3 +28,19 @@ export const Failed = Schema.TaggedStruct("Failed", { detail: Schema.String })
 export const VmExit = Schema.Union(PowerOff, Reboot, Panic, Killed, OutOfMemory, Failed)
 /** @category models */
 export type VmExit = typeof VmExit.Type
+
+/** What an exit is, in a word or with what is known of it: "Reboot", "Panic: Attempted to kill init!". */
+export const format = (exit: VmExit): string => {
+  switch (exit._tag) {
+    case "Panic":
+      return exit.message === undefined ? "Panic" : `Panic: ${exit.message}`
+    case "Failed":
+      return `Failed: ${exit.detail}`
+    case "PowerOff":
+      return exit.status === undefined ? "PowerOff" : `PowerOff, status ${exit.status}`
+    case "Killed":
+      return exit.reason === undefined ? "Killed" : `Killed: ${exit.reason}`
+    default:
+      return exit._tag
+  }
+}

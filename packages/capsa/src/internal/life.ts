@@ -1,5 +1,6 @@
 /** The life of a machine, from its first instruction to its end: the same for all backends. */
 import type { Machine, TimeSpan, VmConfig, VmExit } from "@capsa/core"
+import { defaults } from "@capsa/core/ConfigDefaults"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,8 +11,6 @@ import type { HostActs } from "./exitRefinement.ts"
 import * as Journal from "./journal.ts"
 import { pump } from "./output.ts"
 import * as Readiness from "./readiness.ts"
-
-const historyBytesDefault = 1024 * 1024
 
 /**
  * Brings a machine up, within its `readyTimeout`, and leads it until the scope closes. `millisSinceLaunch` counts from
@@ -26,7 +25,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const inTime = yield* Readiness.deadline(config.readyTimeout, millisSinceLaunch)
   const machine = yield* inTime(boot, Readiness.nothingSeen)
   const journal = yield* Journal.make(millisSinceLaunch)
-  const sink = Console.make(machine, config.console?.historyBytes ?? historyBytesDefault)
+  const sink = Console.make(machine, config.console?.historyBytes ?? defaults.historyBytes)
   const acts: HostActs = { killedStandingStill: false, lifetimeOver: false }
   const { end, ready } = yield* pump(machine, sink, journal, bootAt, acts)
   const ended = yield* Deferred.make<VmExit>()
@@ -47,7 +46,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const { status, statusChanges, stages, stageChanges } = journal
   const { console } = sink
   if (config.readyTimeout !== undefined) {
-    const seen = Readiness.lookAt({ stages, console })
+    const seen = Readiness.lookAt({ stages, console }, config)
     yield* inTime(Readiness.before(wait, ready, seen), seen)
   }
   return { status, statusChanges, stages, stageChanges, console, wait, stats: machine.stats, ...control }

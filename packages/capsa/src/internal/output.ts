@@ -76,8 +76,9 @@ export const pump = Effect.fnUntraced(function* (
     const exit = yield* machine.exit
     yield* Effect.timeoutOption(Effect.zip(Fiber.await(bytes), Fiber.await(stages)), lastOutputTime)
     scanner.finish()
-    sink.end()
-    return refine(exit, scanner.signs, acts)
+    const refined = refine(exit, scanner.signs, acts)
+    sink.end(refined)
+    return refined
   })
   return { end, ready: Deferred.await(ready) }
 })

@@ -1,23 +1,20 @@
 /** Whether a machine comes up as far as its launch waits for it, and in time. */
-import { type BootStageName, type TimeSpan, VmBootError, type VmExit } from "@capsa/core"
+import { type BootStageName, type TimeSpan, VmBootError, type VmConfig, type VmExit } from "@capsa/core"
+import { isFirmware } from "@capsa/core/BootConfig"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Vm } from "../Vm.ts"
-
-/** How much output an error carries. */
-const tailBytesMax = 4096
-
-/** How far a machine came and what it said last. */
-type Seen = Pick<VmBootError, "stage" | "consoleTail">
+import { bootFailure, carried, type Seen } from "./bootFailure.ts"
 
 /** What is seen of a machine whose backend is still at work. */
-export const nothingSeen: Effect.Effect<Seen> = Effect.succeed({})
+export const nothingSeen: Effect.Effect<Seen> = Effect.succeed({ stage: undefined, output: "", initrd: undefined })
 
-export const lookAt = (vm: Pick<Vm, "stages" | "console">): Effect.Effect<Seen> =>
+export const lookAt = (vm: Pick<Vm, "stages" | "console">, { boot }: VmConfig): Effect.Effect<Seen> =>
   Effect.map(Effect.all([vm.stages, vm.console.history]), ([stages, history]) => ({
     stage: stages.at(-1)?.name,
-    consoleTail: Buffer.from(history.subarray(-tailBytesMax)).toString()
+    output: Buffer.from(history).toString(),
+    initrd: isFirmware(boot) ? undefined : boot?.initrd
   }))
 
 /** Limits each effect that it is put around to what is left, from now on, of `readyTimeout`. */
@@ -44,7 +41,7 @@ export const deadline = Effect.fnUntraced(function* (
 const tooLate = (readyTimeout: TimeSpan, seen: Seen) =>
   new VmBootError({
     reason: "Timeout",
-    ...seen,
+    ...carried(seen),
     field: "readyTimeout",
     detail: `The machine was not ready within ${Duration.format(readyTimeout)}.`,
     hint: lateHints[seen.stage ?? "created"]
@@ -72,47 +69,5 @@ export const before = (
   seen: Effect.Effect<Seen>
 ): Effect.Effect<void, VmBootError> =>
   Effect.raceFirst(ready, Effect.flip(wait)).pipe(
-    Effect.catchAll((exit) => Effect.flatMap(seen, (seen) => endedEarly(exit, seen)))
+    Effect.catchAll((exit) => Effect.flatMap(seen, (seen) => bootFailure(exit, seen)))
   )
-
-const endedEarly = (exit: VmExit, seen: Seen) => {
-  const { what, hint } = complaint(exit)
-  return new VmBootError({ reason: "GuestEnded", ...seen, detail: `${what} before the machine was ready.`, hint })
-}
-
-const complaint = (exit: VmExit): { readonly what: string; readonly hint: string } => {
-  switch (exit._tag) {
-    case "Panic":
-      return {
-        what: `The guest's kernel panicked (${exit.message ?? "without a message"})`,
-        hint: panicHint(exit.message)
-      }
-    case "PowerOff":
-      return { what: "The guest switched itself off", hint: "`consoleTail` shows what it said last." }
-    case "Reboot":
-      return { what: "The guest asked for a restart", hint: "`consoleTail` shows what it said last." }
-    case "Killed":
-      return exit.reason === "LifetimeOver"
-        ? { what: "The machine's `maxLifetime` was over", hint: "Give it a longer one than the boot takes." }
-        : { what: "The machine was killed", hint: "Launch it again." }
-    case "OutOfMemory":
-      return {
-        what: "The host's memory limit ended the machine",
-        hint: "Raise the limit, or give the machine less memory."
-      }
-    case "Failed":
-      return {
-        what: `The monitor could not go on (${exit.detail})`,
-        hint: "`capsa doctor` tells whether the host is fit."
-      }
-  }
-}
-
-const panicHint = (message = ""): string => {
-  if (/root f/.test(message)) {
-    return "Give the kernel a root file system: an initrd (`boot.initrd`) with an executable /init, or `root=` in `boot.cmdline`."
-  }
-  return /\binit\b/.test(message)
-    ? "The first process must be there, executable, for this architecture, and must not end: look at the initrd, and at `init=` and `rdinit=` in `boot.cmdline`."
-    : "`consoleTail` shows what the kernel said last."
-}

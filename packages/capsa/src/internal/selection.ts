@@ -40,8 +40,8 @@ export const named = (
   candidates.find(({ name }) => name === wanted)?.layer ??
   Layer.fail(
     new BackendError({
-      reason: "NoneAvailable",
-      detail: `There is no backend "${wanted}".`,
+      reason: "UnknownBackend",
+      detail: `There is no backend "${wanted}" here.`,
       hint: `Set ${subject} to ${["auto", ...candidates.map(({ name }) => name)].join(", ")}, or unset it.`,
       subject
     })

@@ -22,7 +22,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
-import { fromStderr, hostFailure, spawnFailed, tooLittleMemory } from "./bootError.ts"
+import { fromStderr, hostFailure, limitExceeded, spawnFailedForBoot } from "./bootError.ts"
 import type { Connection } from "./connection.ts"
 import { exitOf, type Facts } from "./exit.ts"
 import * as KernelImage from "./kernelImage.ts"
@@ -55,7 +55,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   const cgroup = yield* Cgroup.make(lease, plan.limits ?? {})
   const process = yield* Effect.mapError(
     spawn([program, ...fromPlan(plan, host)], { connections: names.length, cgroup: cgroup?.path }),
-    spawnFailed
+    spawnFailedForBoot
   )
   yield* lease.noteProcess(process.pid)
   const machine = yield* supervise(process, cgroup)
@@ -74,7 +74,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
         // A QEMU that hangs up is about to end, and has said why.
         if (error.reason === "Closed") yield* Effect.timeoutOption(process.exit, drainTimeout)
         yield* machine.killed
-        if ((yield* machine.exit)._tag === "OutOfMemory") return yield* tooLittleMemory(plan, stage)
+        if ((yield* machine.exit)._tag === "OutOfMemory") return yield* limitExceeded("memory", plan, stage)
         return yield* error.reason === "Closed"
           ? fromStderr(yield* process.stderr, plan, stage)
           : hostFailure(error.detail, stage)
