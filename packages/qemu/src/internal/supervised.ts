@@ -64,7 +64,8 @@ const closeTimeout = "1 second"
  *
  * On Linux the kernel kills it when this process dies in any way. That signal is tied to the thread that spawned, and
  * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker. A death in the millisecond before
- * setpriv has asked for the signal goes unnoticed; a QEMU that is left then stands still, for nobody lets it go.
+ * setpriv has asked for the signal goes unnoticed; a QEMU that is left then stands still, for nobody lets it go, until a
+ * cleanup ends it.
  */
 export const spawn = Effect.fnUntraced(
   function* (argv: ReadonlyArray<string>, options: SpawnOptions) {
