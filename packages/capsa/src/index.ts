@@ -10,13 +10,15 @@ export {
   type MachineStats,
   type PassedOver,
   type ProbeReport,
+  StateError,
   VmBootError,
   VmConfig,
   VmConfigError,
-  type VmError,
+  VmError,
   VmExit,
   VmStatus
 } from "@capsa/core"
+export * as Failure from "@capsa/core/Failure"
 export * as KernelCmdline from "@capsa/core/KernelCmdline"
 export { Kvm } from "@capsa/kvm"
 export { Qemu } from "@capsa/qemu"

@@ -3,9 +3,12 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import { isFirmware } from "./BootConfig.ts"
 import type { Capabilities } from "./Capabilities.ts"
+import { defaults } from "./ConfigDefaults.ts"
 import * as KernelCmdline from "./KernelCmdline.ts"
 import type { KernelCmdlineError } from "./KernelCmdlineError.ts"
+import { LimitsConfig } from "./LimitsConfig.ts"
 import { toMib } from "./MemorySize.ts"
 import type { VmConfig } from "./VmConfig.ts"
 import { VmConfigError } from "./VmConfigError.ts"
@@ -24,7 +27,9 @@ export const BootPlan = Schema.Struct({
   /** The device that is the console: 16550 UART (ttyS0) or virtio-console (hvc0). The other may carry early output. */
   console: Schema.Literal("serial", "virtio"),
   /** Firmware tables (ACPI, device tree), or the command line for kernels without ACPI. */
-  discovery: Schema.Literal("firmware", "cmdline")
+  discovery: Schema.Literal("firmware", "cmdline"),
+  /** What the backend's process may take of the host. */
+  limits: Schema.optional(LimitsConfig)
 })
 /** @category models */
 export type BootPlan = typeof BootPlan.Type
@@ -57,9 +62,6 @@ export interface PlanOptions {
 /** The name of a machine that was given none. */
 export const defaultName = (id: string): string => `vm-${id.slice(0, 8)}`
 
-/** What a machine has where its configuration does not say. */
-export const defaults = { cpus: 1, memoryMib: 512, console: "serial", discovery: "firmware" } as const
-
 /**
  * Turns a validated configuration into a plan. Fails with `Invalid` where its command line cannot be written or no
  * kernel is known; nothing is started and no file is read.
@@ -68,7 +70,8 @@ export const defaults = { cpus: 1, memoryMib: 512, console: "serial", discovery:
  */
 export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, options: PlanOptions) {
   const path = yield* Path.Path
-  const { boot } = config
+  const { boot, memory = defaults.memory } = config
+  if (isFirmware(boot)) return yield* noFirmware
   const images = boot ?? options.images
   if (images === undefined) return yield* noKernel
   const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
@@ -76,40 +79,44 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     id: options.id,
     name: config.name ?? defaultName(options.id),
     cpus: config.cpus ?? defaults.cpus,
-    memoryMib: config.memory === undefined ? defaults.memoryMib : toMib(config.memory),
+    memoryMib: toMib(memory),
     kernel: path.resolve(images.kernel),
     ...(images.initrd === undefined ? {} : { initrd: path.resolve(images.initrd) }),
     cmdline,
     console: images.console ?? defaults.console,
-    discovery: images.discovery ?? defaults.discovery
+    discovery: images.discovery ?? defaults.discovery,
+    ...(config.limits === undefined ? {} : { limits: config.limits })
   } satisfies BootPlan
 })
 
 /**
  * The kernel command line of a configuration, within the limit of the backend's architecture: what every machine should
- * have, then what the guest's images need, then what the user says.
+ * have, then what the guest's images need, then what the user says, and the early console.
  */
 export const commandLine = (
   config: VmConfig,
   options: Pick<PlanOptions, "capabilities" | "images">
 ): Either.Either<string, KernelCmdlineError> =>
   Either.gen(function* () {
+    const boot = isFirmware(config.boot) ? undefined : config.boot
     const images = config.boot === undefined ? options.images : undefined
-    const device = config.boot?.console ?? images?.console ?? defaults.console
+    const device = boot?.console ?? images?.console ?? defaults.console
     const layers = KernelCmdline.merge(
-      yield* KernelCmdline.make([...consoleParameters[device], ...machineParameters]),
+      yield* KernelCmdline.make([consoleParameters[device], ...machineParameters]),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
-      yield* KernelCmdline.parse(config.boot?.cmdline ?? "")
+      yield* KernelCmdline.parse(boot?.cmdline ?? ""),
+      yield* KernelCmdline.make([earlyOutput])
     )
     return yield* KernelCmdline.printFor(layers, options.capabilities.architectures[0] ?? "x86_64")
   })
 
 // The UART tells of a kernel that dies before its console driver is there; the driver takes over without a repeat.
+// It starts to print when the kernel reads this word: after the `quiet` or `loglevel=` that tells it how much.
 const earlyOutput = { key: "earlycon", value: "uart8250,io,0x3f8" }
 
-const consoleParameters: Record<BootPlan["console"], ReadonlyArray<KernelCmdline.Parameter>> = {
-  serial: [earlyOutput, { key: "console", value: "ttyS0" }],
-  virtio: [earlyOutput, { key: "console", value: "hvc0" }]
+const consoleParameters: Record<BootPlan["console"], KernelCmdline.Parameter> = {
+  serial: { key: "console", value: "ttyS0" },
+  virtio: { key: "console", value: "hvc0" }
 }
 
 const machineParameters: ReadonlyArray<KernelCmdline.Parameter> = [
@@ -127,6 +134,17 @@ const noKernel = new VmConfigError({
     {
       path: "boot",
       detail: "No kernel is named and there is no built-in guest.",
+      hint: "Give boot: { kernel, initrd }."
+    }
+  ]
+})
+
+const noFirmware = new VmConfigError({
+  reason: "Unsupported",
+  problems: [
+    {
+      path: "boot.firmware",
+      detail: "A plan starts a kernel, no firmware.",
       hint: "Give boot: { kernel, initrd }."
     }
   ]

@@ -22,7 +22,10 @@ export interface KernelCmdline {
 /** A kernel architecture. @category models */
 export type Architecture = "x86_64" | "arm64"
 
-/** The longest command line that a kernel takes, in bytes without the final NUL: COMMAND_LINE_SIZE - 1. */
+/**
+ * The longest command line that a kernel takes, in bytes without the final NUL: COMMAND_LINE_SIZE - 1, from
+ * `arch/x86/include/asm/setup.h` and `arch/arm64/include/uapi/asm/setup.h`.
+ */
 export const lengthMax: Readonly<Record<Architecture, number>> = { x86_64: 2047, arm64: 2047 }
 
 /**
@@ -193,10 +196,14 @@ const readWord = (word: string): Parameter => {
   return { key: body.slice(0, equals), value: quoted && untouched ? closed(bare) : bare }
 }
 
+/** Whether it can be written as it is, without a look at how it would be read. */
+const isPlain = ({ key, value = "" }: Parameter): boolean => /^[\w.]+$/.test(key) && /^[\w.,:/=-]*$/.test(value)
+
 /** The first spelling that reads back as the parameter. */
 const spell = (parameter: Parameter): string | undefined => {
   const { key, value } = parameter
   const word = joined(parameter)
+  if (isPlain(parameter)) return word
   const spellings =
     value === undefined ? [key, `"${key}"`] : [word, `${key}="${value}"`, `"${word}"`, `${key}="${value}`]
   return spellings.find((spelling) => {

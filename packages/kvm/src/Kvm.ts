@@ -1,6 +1,15 @@
 /** Machines on `/dev/kvm`, run by capsa's own monitor. */
-import { Backend, BackendError, type Capabilities, type Finding, type ProbeReport } from "@capsa/core"
+import {
+  Backend,
+  BackendError,
+  type Capabilities,
+  type Finding,
+  noFeatures,
+  type ProbeReport,
+  unsupported
+} from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
+import * as Lease from "@capsa/state/Lease"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { bootError, probeError } from "./internal/errors.ts"
@@ -15,7 +24,14 @@ export const capabilities: Capabilities = {
   maxMemoryMib: 1024 * 1024,
   pause: true,
   powerButton: true,
-  panicNotifier: true
+  panicNotifier: true,
+  features: {
+    ...noFeatures("its monitor has no device for it"),
+    uefi: unsupported("its monitor starts kernels itself, without firmware"),
+    limits: unsupported("its machines run in this process, which they share"),
+    processIsolation: unsupported("its machines run in this process"),
+    mainProcess: unsupported("the built-in guest runs a shell and nothing else")
+  }
 }
 
 const emulated = (instructionNs: number) =>
@@ -80,7 +96,7 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       description: "KVM",
       capabilities,
       passedOver: [],
-      boot: (plan) => Effect.mapError(native.boot(plan), bootError)
+      boot: (plan) => Effect.zipRight(Lease.take(plan, "kvm"), Effect.mapError(native.boot(plan), bootError))
     }
   })
 ).pipe(Layer.provide(nativeLayer))

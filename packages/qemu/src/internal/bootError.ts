@@ -1,14 +1,20 @@
 /** From what QEMU said before it gave up to why a machine did not come up. */
+import { totalmem } from "node:os"
 import { BackendError, type BootPlan, type BootStageName, VmBootError, type VmBootErrorReason } from "@capsa/core"
+import { isShortage } from "@capsa/core/VmBootError"
 import type { SpawnError } from "./supervised.ts"
 
 interface Cause {
   readonly says: RegExp
+  /** What else must hold. */
+  readonly fits?: (plan: BootPlan) => boolean
   readonly reason: VmBootErrorReason
   readonly subject: "kernel" | "initrd" | "memoryMib" | "cpus"
   readonly detail: string
   readonly hint: string
 }
+
+const threadRefused = /qemu_thread_create/
 
 /** The first that fits counts. The texts are QEMU's own, 7.2 and later. */
 const causes: ReadonlyArray<Cause> = [
@@ -41,6 +47,14 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Check that the file is there and that this user may read it."
   },
   {
+    says: /cannot set up guest memory/,
+    fits: ({ memoryMib }) => memoryMib * 2 ** 20 > totalmem(),
+    reason: "MemoryInvalid",
+    subject: "memoryMib",
+    detail: "The host has less memory than that in all",
+    hint: "Give the machine less memory."
+  },
+  {
     says: /cannot set up guest memory|Cannot allocate memory/,
     reason: "HostResources",
     subject: "memoryMib",
@@ -48,11 +62,18 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Give the machine less memory, or end others."
   },
   {
-    says: /phys-bits too low|maximum memory size|Invalid memory size/i,
+    says: /phys-bits too low|maximum memory size|Invalid memory size|out of range for parameter 'size'/i,
     reason: "MemoryInvalid",
     subject: "memoryMib",
     detail: "QEMU cannot give a guest that much memory",
     hint: "Give the machine less memory."
+  },
+  {
+    says: threadRefused,
+    reason: "HostResources",
+    subject: "cpus",
+    detail: "The host gives QEMU no more threads",
+    hint: "End other processes, or raise the limit on them (`ulimit -u`)."
   },
   {
     says: /Invalid SMP CPUs|maxcpus/,
@@ -71,7 +92,8 @@ export const fromStderr = (
 ): BackendError | VmBootError => {
   const backend = backendError(stderr)
   if (backend !== undefined) return backend
-  const cause = causes.find(({ says }) => says.test(stderr))
+  if (plan.limits?.pids !== undefined && threadRefused.test(stderr)) return limitExceeded("pids", plan, stage)
+  const cause = causes.find(({ says, fits }) => says.test(stderr) && (fits?.(plan) ?? true))
   if (cause === undefined) return hostFailure(stderr === "" ? "QEMU ended without a word." : stderr, stage)
   const { detail, hint, reason, subject } = cause
   return new VmBootError({
@@ -87,6 +109,22 @@ export const fromStderr = (
   })
 }
 
+/** QEMU ended at a limit of the plan before the machine was up. */
+export const limitExceeded = (
+  limit: "memory" | "pids",
+  plan: BootPlan,
+  stage: BootStageName | undefined
+): VmBootError =>
+  new VmBootError({
+    reason: "LimitExceeded",
+    stage,
+    subject: String(plan.limits?.[limit]),
+    field: `limits.${limit}`,
+    operation: "qemu-system-x86_64",
+    detail: "QEMU needs more than this limit to start the machine",
+    hint: `Raise ${limit === "memory" ? `limits.memory: it holds for the guest's memory, here ${plan.memoryMib} MiB, and all that QEMU needs` : "limits.pids: QEMU has a thread for each processor and a few more"}.`
+  })
+
 /** QEMU is there and could not carry the boot through for a reason of the host's. */
 export const hostFailure = (what: string, stage: BootStageName | undefined): VmBootError =>
   new VmBootError({
@@ -101,7 +139,9 @@ const complaintOfKvm = /KVM kernel module|failed to initialize kvm|ioctl\(KVM_|i
 
 /** What is wrong with the host, if it is for that that nothing can run. */
 export const backendError = (stderr: string): BackendError | undefined => {
-  const missing = /^setpriv: failed to execute (.*): No such file or directory$/m.exec(stderr)?.[1]
+  const missing = /^(?:setpriv: failed to execute|sh: .*exec:) (.*): (?:No such file or directory|not found)$/m.exec(
+    stderr
+  )?.[1]
   return missing === undefined ? kvmError(stderr) : programMissing(missing)
 }
 
@@ -143,11 +183,25 @@ export const spawnFailed = ({ cause, errno, program }: SpawnError): BackendError
         backend: "qemu",
         subject: program,
         operation: "spawn",
-        ...(errno === undefined ? {} : { errno }),
+        errno,
         detail: "QEMU could not be started",
         hint: "Check that the file is executable and that this user may start more processes (`ulimit -u`).",
         cause
       })
+
+/** The same for a machine, where a shortage of the host is no fault of QEMU's. */
+export const spawnFailedForBoot = (error: SpawnError): BackendError | VmBootError =>
+  isShortage(error.errno)
+    ? new VmBootError({
+        reason: "HostResources",
+        subject: error.program,
+        operation: "spawn",
+        errno: error.errno,
+        detail: "The host has no room for another QEMU",
+        hint: "End other machines, or raise the limit: processes (`ulimit -u`), descriptors (`ulimit -n`).",
+        cause: error.cause
+      })
+    : spawnFailed(error)
 
 /** @category errors */
 export const programMissing = (program: string): BackendError =>
