@@ -4,13 +4,14 @@ import { errorFields, messageOf } from "./internal/errorFields.ts"
 import { VmExit } from "./VmExit.ts"
 
 /**
- * `Timeout`: the pattern did not come in time. `Ended`: the machine ended first. `received` is what had come
+ * `Timeout`: the pattern did not come in time. `Ended`: the machine ended first. `LoginIncorrect`: the guest refused user
+ * and password. `InvalidInput`: what should be typed cannot be typed, and nothing was. `received` is what had come
  * since the last match (its tail, as text); none of it is lost to the next `expect`.
  *
  * @category errors
  */
 export class ConsoleError extends Schema.TaggedError<ConsoleError>("@capsa/core/ConsoleError")("ConsoleError", {
-  reason: Schema.Literal("Timeout", "Ended"),
+  reason: Schema.Literal("Timeout", "Ended", "LoginIncorrect", "InvalidInput"),
   /** What was waited for, as text. */
   pattern: Schema.String,
   received: Schema.String,
