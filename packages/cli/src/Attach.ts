@@ -2,7 +2,6 @@
 import type { BootStage } from "@capsa/core"
 import type { Vm } from "capsa/Vm"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { type Output, Stdio } from "./Stdio.ts"
