@@ -39,7 +39,7 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
     run,
     login: Login.make(dialogue),
     interrupt,
-    eof: write("\x04")
+    eof: Effect.suspend(() => write("\x04"))
   }
   return { console, position: tape.end, append: tape.append, end: tape.close }
 }
