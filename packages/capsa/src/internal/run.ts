@@ -4,8 +4,8 @@ import type { Console, Pattern, RunOptions, RunResult } from "../Console.ts"
 import type { Aim, Dialogue } from "./dialogue.ts"
 import { characters, interleaved, kernelLine, terminalCommand } from "./noise.ts"
 
-/** Line editors have short buffers; busybox takes 1024 characters. */
-const lineMax = 256
+/** Characters of the command in a line, up to four keys each: line editors have short buffers, busybox takes 1024. */
+const lineMax = 200
 /** The kernel queues 64 KiB for a terminal whose reader is slow, and drops what is more (`TTYB_DEFAULT_MEM_LIMIT`). */
 const typedMax = 49_152
 
