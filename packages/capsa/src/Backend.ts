@@ -14,8 +14,8 @@ export { Backend, type Candidate }
  * @category constructors
  */
 export const candidates: ReadonlyArray<Candidate> = [
-  { name: "kvm", probe: Kvm.probe, layer: Kvm.layer },
-  { name: "qemu", probe: Qemu.probe, layer: Qemu.layer() }
+  { name: "kvm", capabilities: Kvm.capabilities, probe: Kvm.probe, layer: Kvm.layer },
+  { name: "qemu", capabilities: Qemu.capabilities, probe: Qemu.probe, layer: Qemu.layer() }
 ]
 
 /**

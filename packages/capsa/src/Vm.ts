@@ -24,6 +24,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import { candidates } from "./Backend.ts"
 import type { Console } from "./Console.ts"
 import { GuestImage } from "./GuestImage.ts"
 import { stopwatch } from "./internal/journal.ts"
@@ -96,7 +97,7 @@ export const launch: (config: VmConfig) => Effect.Effect<Vm, VmError, Backend | 
     const name = config.name ?? BootPlan.defaultName(id)
     const annotations = { "vm.id": id, "vm.name": name, "vm.backend": backend.name }
     yield* Effect.annotateCurrentSpan(annotations)
-    const life = Effect.flatMap(makePlan(config, id, backend.capabilities), (plan) =>
+    const life = Effect.flatMap(makePlan(config, id, backend), (plan) =>
       Life.make(boot(plan), config, millisSinceLaunch)
     )
     const vm = yield* inScopeOfItsOwn(life).pipe(
@@ -121,8 +122,8 @@ export const launch: (config: VmConfig) => Effect.Effect<Vm, VmError, Backend | 
 
 /** Everything but the images is looked at before those are fetched or built. */
 const makePlan = Effect.fnUntraced(
-  function* (config: VmConfig, id: string, capabilities: Capabilities) {
-    yield* validate(config, { capabilities })
+  function* (config: VmConfig, id: string, { name, capabilities }: VmBackend) {
+    yield* validate(config, { capabilities, backend: name, others: candidates })
     const images = config.boot === undefined ? yield* (yield* GuestImage).images(capabilities) : undefined
     return yield* BootPlan.make(config, { id, capabilities, images })
   },

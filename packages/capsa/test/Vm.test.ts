@@ -76,6 +76,22 @@ describe("Vm.launch", () => {
     }).pipe(on(never, { capabilities: { maxCpus: 2 } }))
   )
 
+  effect("refuses what the backend does not offer, before it starts anything", () =>
+    Effect.gen(function* () {
+      const refused = yield* Effect.flip(Vm.launch({ vsock: true, main: { argv: ["true"] } }))
+      expect(refused).toMatchObject({
+        reason: "Unsupported",
+        problems: [
+          { path: "vsock", refusal: { backend: "simulated", others: [] } },
+          { path: "main", refusal: { backend: "simulated", others: [] } }
+        ]
+      })
+      const many = yield* Effect.flip(Vm.launch({ cpus: 3 }))
+      expect(many).toMatchObject({ problems: [{ refusal: { backend: "simulated", others: ["kvm", "qemu"] } }] })
+      expect(yield* begun).toBe(0)
+    }).pipe(on(never, { capabilities: { maxCpus: 2 } }))
+  )
+
   for (const failing of ["created", "loaded", "started"] as const) {
     const refusal = new VmBootError({ reason: "HostFailure", stage: failing, detail: "No.", hint: "Try another host." })
     effect(`fails as the backend fails before ${failing}, and leaves nothing`, () =>

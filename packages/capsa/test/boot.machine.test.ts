@@ -5,7 +5,7 @@
 import { describe, expect } from "bun:test"
 import { freemem, tmpdir } from "node:os"
 import { join } from "node:path"
-import { Backend, ConsoleError, type VmConfig } from "@capsa/core"
+import { Backend, ConsoleError, type DirectBoot, type VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
 import { Qemu } from "@capsa/qemu"
@@ -68,7 +68,7 @@ const showConsole = (error: unknown) =>
   error instanceof ConsoleError ? Effect.logError(`${error.message}\n${error.received}`) : Effect.void
 
 describe(`boots on ${backendName}`, () => {
-  const boots: ReadonlyArray<[string, NonNullable<VmConfig["boot"]>, { readonly kernelRelease: string }]> = [
+  const boots: ReadonlyArray<[string, DirectBoot, { readonly kernelRelease: string }]> = [
     ["the distribution's bzImage", { kernel: debian.kernel, initrd: debian.initrd }, debian],
     ["the tiny vmlinux", { kernel: tiny.vmlinux, initrd }, tiny],
     ["the tiny vmlinux on a virtio console", { kernel: tiny.vmlinux, initrd, console: "virtio" }, tiny],

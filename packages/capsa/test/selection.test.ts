@@ -13,6 +13,7 @@ const broken = (backend: BackendName) =>
 
 const candidate = (name: BackendName, layer: Candidate["layer"]): Candidate => ({
   name,
+  capabilities: Simulated.capabilities,
   layer,
   probe: Effect.succeed({ backend: name, findings: [] })
 })

@@ -1,12 +1,15 @@
 /** What is wrong with a description of a machine. */
 import * as Schema from "effect/Schema"
+import { BackendName } from "./BackendName.ts"
 
 /** One thing wrong: where in the configuration, what, and what would be right. @category models */
 export const VmConfigProblem = Schema.Struct({
   /** Dotted path of the field: "boot.kernel", "disks.0.path". */
   path: Schema.String,
   detail: Schema.String,
-  hint: Schema.String
+  hint: Schema.String,
+  /** There where the value is right but beyond the backend: which backend that is, and which others could. */
+  refusal: Schema.optional(Schema.Struct({ backend: BackendName, others: Schema.Array(BackendName) }))
 })
 /** @category models */
 export type VmConfigProblem = typeof VmConfigProblem.Type

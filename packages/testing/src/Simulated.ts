@@ -8,6 +8,7 @@ import {
   type BootPlan,
   type BootStageName,
   type Capabilities,
+  noFeatures,
   type VmBootError,
   type VmExit
 } from "@capsa/core"
@@ -68,7 +69,8 @@ export const capabilities: Capabilities = {
   maxMemoryMib: 1024 * 1024,
   pause: true,
   powerButton: true,
-  panicNotifier: false
+  panicNotifier: false,
+  features: noFeatures("a simulated machine has a console and nothing else")
 }
 
 export { linux }

@@ -1,4 +1,11 @@
-import { Backend, BackendError, type BackendName, type PassedOver, type ProbeReport } from "@capsa/core"
+import {
+  Backend,
+  BackendError,
+  type BackendName,
+  type Capabilities,
+  type PassedOver,
+  type ProbeReport
+} from "@capsa/core"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -7,6 +14,8 @@ import * as Layer from "effect/Layer"
 /** A backend that may be chosen, as data. @category models */
 export interface Candidate {
   readonly name: BackendName
+  /** What it can do where it works. */
+  readonly capabilities: Capabilities
   /** Looks at the host; never fails. */
   readonly probe: Effect.Effect<ProbeReport>
   /** Fails where the backend cannot serve. */
