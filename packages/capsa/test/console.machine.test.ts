@@ -98,6 +98,7 @@ for (const device of ["serial", "virtio"] as const) {
         const password = "pass word"
         const settings = [
           "mkdir -p /root",
+          "ln -s busybox /bin/login",
           "echo 'root:x:0:0:root:/root:/bin/sh' >/etc/passwd",
           "echo 'root:x:0:' >/etc/group",
           `echo "root:$(mkpasswd -m sha512 '${password}'):1:0:99999:7:::" >/etc/shadow`,
@@ -109,7 +110,8 @@ for (const device of ["serial", "virtio"] as const) {
           .trim()
           .split(" ")
           .at(-1)
-        yield* console.writeLine(`while :; do setsid getty -L 115200 ${tty} vt100; done`)
+        // In a subshell, since only a process that leads no group can lead a session.
+        yield* console.writeLine(`(while :; do getty -L 115200 ${tty} vt100; done)`)
 
         const error = yield* Effect.flip(console.login({ user: "root", password: "wrong", timeout }))
         expect(error).toMatchObject({ _tag: "ConsoleError", reason: "LoginIncorrect" })
