@@ -6,9 +6,9 @@ import { freshSeed, random } from "./fixtures/random.ts"
 const seed = freshSeed()
 
 describe("Matcher", () => {
-  test(`agrees with a naive search in 100000 random cases (seed ${seed})`, () => {
-    expect(judge(random(seed), 100_000)).toBeGreaterThan(50_000)
-  })
+  test(`agrees with a naive search in 1000000 random cases (seed ${seed})`, () => {
+    expect(judge(random(seed), 1_000_000)).toBeGreaterThan(500_000)
+  }, 120_000)
 
   test("positions count bytes of the stream, also behind wide characters", () => {
     const text = "é😀 login: "

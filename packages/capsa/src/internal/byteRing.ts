@@ -22,8 +22,8 @@ export interface ByteRing {
   readonly append: (bytes: Uint8Array) => void
   /** A copy of at most `limit` bytes from `position` on. */
   readonly read: (position: number, limit?: number) => Reading
-  /** A copy of what is kept from `position` to `end`. */
-  readonly between: (position: number, end: number) => Reading
+  /** A copy of what is kept between a position and a later one. */
+  readonly between: (position: number, to: number) => Reading
   /** Host memory in use, in bytes: grows with the stream up to `capacity`. */
   readonly allocated: () => number
 }
@@ -71,6 +71,9 @@ export const make = (capacity: number): ByteRing => {
       end = needed
     },
     read: (position, limit = capacity) => read(position, limit),
-    between: (position, end) => read(position, end - Math.max(position, start()))
+    between: (position, to) => {
+      const from = Math.min(Math.max(position, start()), to)
+      return { ...read(from, to - from), lost: from - position }
+    }
   }
 }

@@ -67,9 +67,12 @@ export const make = (dialogue: Dialogue) => {
   const converse = Effect.fnUntraced(function* (script: Script, prompt: Pattern | undefined, aim: Aim) {
     aim.from = dialogue.end()
     closing = script.closing
-    yield* dialogue.write(`${script.lines.join("\r")}\r`)
-    // An interrupt can come before the beginning, and then there is only an end.
-    const first = yield* dialogue.await([script.begin, script.end], aim)
+    // Listening begins before typing, and an interrupt can come before the beginning: then there is only an end.
+    const first = yield* Effect.zipLeft(
+      dialogue.await([script.begin, script.end], aim),
+      dialogue.write(`${script.lines.join("\r")}\r`),
+      { concurrent: true }
+    )
     if (first.index === 0) aim.from = first.end
     const last = first.index === 0 ? yield* dialogue.await([script.end], aim) : first
     const { bytes, lost } = first.index === 0 ? last.before : { bytes: new Uint8Array(0), lost: 0 }
