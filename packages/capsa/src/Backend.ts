@@ -21,7 +21,7 @@ export const candidates: ReadonlyArray<Candidate> = [
 /**
  * The best backend of this host: the first of {@link candidates} that works, or the one that the variable `CAPSA_BACKEND`
  * names. Logs the choice; the service's `passedOver` tells which were preferred and why they cannot serve. Fails with
- * `NoneAvailable` and what to do about each.
+ * `NoneAvailable` and what to do about each, or `UnknownBackend`.
  *
  * @category layers
  */

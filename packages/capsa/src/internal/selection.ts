@@ -27,18 +27,23 @@ export const select = (candidates: ReadonlyArray<Candidate>): Layer.Layer<Backen
   Config.string("CAPSA_BACKEND").pipe(
     Config.withDefault("auto"),
     Effect.orDie,
-    Effect.map((wanted) => (wanted === "auto" ? firstOf(candidates, []) : named(wanted, candidates))),
+    Effect.map((wanted) => (wanted === "auto" ? firstOf(candidates, []) : named(wanted, candidates, "CAPSA_BACKEND"))),
     Layer.unwrapEffect
   )
 
-const named = (wanted: string, candidates: ReadonlyArray<Candidate>): Layer.Layer<Backend, BackendError> =>
+/** The candidate of a name that `subject` gave, which fails where there is none. */
+export const named = (
+  wanted: string,
+  candidates: ReadonlyArray<Candidate>,
+  subject: string
+): Layer.Layer<Backend, BackendError> =>
   candidates.find(({ name }) => name === wanted)?.layer ??
   Layer.fail(
     new BackendError({
-      reason: "NoneAvailable",
-      detail: `There is no backend "${wanted}".`,
-      hint: `Set CAPSA_BACKEND to ${["auto", ...candidates.map(({ name }) => name)].join(", ")}, or unset it.`,
-      subject: "CAPSA_BACKEND"
+      reason: "UnknownBackend",
+      detail: `There is no backend "${wanted}" here.`,
+      hint: `Set ${subject} to ${["auto", ...candidates.map(({ name }) => name)].join(", ")}, or unset it.`,
+      subject
     })
   )
 
