@@ -1,20 +1,12 @@
 /** `run` and `login` in real guests, the same for every backend: CAPSA_TEST_BACKEND chooses it (kvm or qemu, the default). */
 import { describe, expect } from "bun:test"
-import { Backend, ConsoleError } from "@capsa/core"
-import { GuestImages } from "@capsa/guest"
-import { Kvm } from "@capsa/kvm"
-import { Qemu } from "@capsa/qemu"
+import { type Backend, ConsoleError } from "@capsa/core"
 import { live } from "@capsa/testing"
-import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as Vm from "../src/Vm.ts"
-
-const backend = Bun.env["CAPSA_TEST_BACKEND"] === "kvm" ? Kvm.layer : Qemu.layer()
-const { name: backendName, capabilities } = await Effect.runPromise(Effect.provide(Backend, backend))
-const tiny = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
-const kernel = capabilities.kernels.includes("vmlinux") ? tiny.vmlinux : tiny.bzImage
+import { backend, backendName, capabilities, quick, tiny } from "./fixtures/realBackend.ts"
 
 /** Emulators are slow, and emulators in emulators are slower still. */
 const bootTime = "2 minutes"
@@ -32,11 +24,13 @@ for (const device of ["serial", "virtio"] as const) {
   const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>) =>
     live.skipIf(lacks)(name, () => body().pipe(Effect.tapError(showConsole), Effect.provide(backend)), testMs)
 
-  const booted = Effect.gen(function* () {
-    const vm = yield* Vm.launch({ boot: { kernel, initrd: tiny.initrd, console: device } })
+  const bootedWith = Effect.fnUntraced(function* (cmdline?: string) {
+    const vm = yield* Vm.launch({ boot: { ...quick, console: device, cmdline } })
     yield* vm.console.expect(prompt, { timeout: bootTime })
     return vm
   })
+  /** Its kernel says nothing of itself later on, such as how well it keeps time. */
+  const booted = bootedWith("loglevel=1")
 
   describe(`the ${device} console on ${backendName}${cause}`, () => {
     test("run: commands of every kind", () =>
@@ -64,7 +58,7 @@ for (const device of ["serial", "virtio"] as const) {
 
     test("run: while the kernel talks", () =>
       Effect.gen(function* () {
-        const { console } = yield* booted
+        const { console } = yield* bootedWith()
         yield* console.run("(while usleep 1000; do echo noise >/dev/kmsg; done) & talker=$!", { timeout })
         for (let count = 0; count < 20; count++) {
           const { output, exitCode } = yield* console.run(`echo result ${count}; (exit ${count})`, { timeout })
