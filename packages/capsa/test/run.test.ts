@@ -102,6 +102,7 @@ for (const [name, argv] of Object.entries(shells)) {
         const error = yield* Effect.flip(console.run("sh -c 'echo begun; exec sleep 1000'", { timeout: "500 millis" }))
         expect(error).toMatchObject({
           reason: "Timeout",
+          hint: expect.stringContaining("interrupt"),
           received: "begun\r\n",
           pattern: expect.stringContaining("sleep")
         })

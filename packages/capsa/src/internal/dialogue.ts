@@ -10,6 +10,8 @@ import type { Found, Tape } from "./tape.ts"
 export interface Aim {
   what: string
   from: number
+  /** What to do when it does not come in time, if that is special. */
+  readonly late?: string
 }
 
 export interface Dialogue {
@@ -80,11 +82,13 @@ export const make = (tape: Tape<VmExit>, write: Dialogue["write"]): Dialogue => 
             onTimeout: () =>
               failure("Timeout", aim, {
                 detail: `The time was up while waiting for ${aim.what}.`,
-                hint: "Look at `received`: the pattern may not fit it, or the guest may need more time. Nothing was consumed."
+                hint: aim.late ?? late
               })
           })
   }
 }
+
+const late = "Look at `received`: the pattern may not fit it, or the guest may need more time. Nothing was consumed."
 
 const ended = (exit: VmExit | undefined, { what }: Aim) => ({
   detail: `The machine ended${exit === undefined ? "" : ` (${Exit.format(exit)})`} while waiting for ${what}.`,

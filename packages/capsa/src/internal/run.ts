@@ -9,6 +9,9 @@ const lineMax = 200
 /** The kernel queues 64 KiB for a terminal whose reader is slow, and drops what is more (`TTYB_DEFAULT_MEM_LIMIT`). */
 const typedMax = 49_152
 
+const late =
+  "Look at `received`. If the command began, it still runs: `interrupt` ends it. If not, no POSIX shell waits at the console."
+
 /** The command, and what is typed to run it. */
 interface Script {
   readonly lines: ReadonlyArray<string>
@@ -88,7 +91,7 @@ export const make = (dialogue: Dialogue) => {
   })
 
   const run: Console["run"] = Effect.fn("Console.run")(function* (command: string, options: RunOptions = {}) {
-    const aim: Aim = { what: `the end of the command ${JSON.stringify(command)}`, from: dialogue.end() }
+    const aim: Aim = { what: `the end of the command ${JSON.stringify(command)}`, from: dialogue.end(), late }
     const nonce = yield* Effect.sync(() => crypto.randomUUID().slice(0, 8))
     const script = scriptOf(command, nonce)
     const typed = script.lines.reduce((sum, line) => sum + line.length + 1, 0)

@@ -11,7 +11,7 @@ export interface Found extends Matcher.Match {
   readonly before: ByteRing.Reading
 }
 
-export interface Tape<End> extends Pick<ByteRing.ByteRing, "start" | "end" | "read"> {
+export interface Tape<End> extends Pick<ByteRing.ByteRing, "end" | "read"> {
   readonly append: (bytes: Uint8Array) => void
   /** No more will come, for this reason. */
   readonly close: (reason: End) => void
@@ -103,7 +103,6 @@ export const make = <End>(historyBytes: number): Tape<End> => {
     })
 
   return {
-    start: ring.start,
     end: ring.end,
     read: ring.read,
     append: (bytes) => {
