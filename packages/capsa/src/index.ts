@@ -10,6 +10,7 @@ export {
   type MachineStats,
   type PassedOver,
   type ProbeReport,
+  StateError,
   VmBootError,
   VmConfig,
   VmConfigError,

@@ -32,6 +32,7 @@ export {
   BackendError,
   ConsoleError,
   MachineError,
+  StateError,
   VmBootError,
   VmConfig,
   VmConfigError,

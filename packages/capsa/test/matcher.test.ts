@@ -6,8 +6,8 @@ import { freshSeed, random } from "./fixtures/random.ts"
 const seed = freshSeed()
 
 describe("Matcher", () => {
-  test(`agrees with a naive search in 1000000 random cases (seed ${seed})`, () => {
-    expect(judge(random(seed), 1_000_000)).toBeGreaterThan(500_000)
+  test(`agrees with a naive search in 200000 random cases (seed ${seed})`, () => {
+    expect(judge(random(seed), 200_000)).toBeGreaterThan(100_000)
   }, 120_000)
 
   test("positions count bytes of the stream, also behind wide characters", () => {
