@@ -3,10 +3,11 @@ import * as BunContext from "@effect/platform-bun/BunContext"
 import * as BunRuntime from "@effect/platform-bun/BunRuntime"
 import * as Effect from "effect/Effect"
 import * as boot from "./boot/boot.ts"
+import * as console from "./console.ts"
 import * as inprocess from "./inprocess.ts"
 import { report, table } from "./report.ts"
 
-const benchmarks = { boot: boot.rows, inprocess: inprocess.rows }
+const benchmarks = { boot: boot.rows, inprocess: inprocess.rows, console: console.rows }
 
 const isBenchmark = (name: string): name is keyof typeof benchmarks => Object.hasOwn(benchmarks, name)
 

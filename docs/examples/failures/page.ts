@@ -15,8 +15,16 @@ interface Section {
   readonly example: string
 }
 
-const { BackendError, VmConfigError, VmBootError, MachineError, ConsoleError, KernelCmdlineError, ...others } =
-  Failure.reasons
+const {
+  BackendError,
+  VmConfigError,
+  VmBootError,
+  StateError,
+  MachineError,
+  ConsoleError,
+  KernelCmdlineError,
+  ...others
+} = Failure.reasons
 // Refuses to compile while an error has no section below.
 others satisfies Record<string, never>
 
@@ -40,6 +48,13 @@ const sections: ReadonlyArray<Section> = [
       "A machine was described rightly and did not come up. `stage` is the last stage it reached, `consoleTail` what it said last. Nothing of it is left.",
     errors: { VmBootError },
     example: "VmBootError.ts"
+  },
+  {
+    title: "StateError",
+    about:
+      "The folder that machines keep what they hold in cannot be used ([Resources](RESOURCES.md)). `Vm.launch` fails with it before anything is started, and so do `capsa ps` and `capsa cleanup`.",
+    errors: { StateError },
+    example: "StateError.ts"
   },
   {
     title: "MachineError",

@@ -10,6 +10,7 @@ export {
   type MachineStats,
   type PassedOver,
   type ProbeReport,
+  StateError,
   VmBootError,
   VmConfig,
   VmConfigError,
@@ -22,7 +23,16 @@ export * as KernelCmdline from "@capsa/core/KernelCmdline"
 export { Kvm } from "@capsa/kvm"
 export { Qemu } from "@capsa/qemu"
 export * as Backend from "./Backend.ts"
-export type { Console, ConsoleChunk, ConsoleMatch, ExpectOptions, Pattern } from "./Console.ts"
+export type {
+  Console,
+  ConsoleChunk,
+  ConsoleMatch,
+  ExpectOptions,
+  LoginOptions,
+  Pattern,
+  RunOptions,
+  RunResult
+} from "./Console.ts"
 export { GuestImage } from "./GuestImage.ts"
 export * as Logging from "./Logging.ts"
 export * as Metrics from "./Metrics.ts"
