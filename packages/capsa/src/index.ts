@@ -9,6 +9,7 @@ export {
   MachineError,
   type MachineStats,
   type PassedOver,
+  PoolError,
   type ProbeReport,
   VmBootError,
   VmConfig,
@@ -24,3 +25,4 @@ export * as Backend from "./Backend.ts"
 export type { Console, ConsoleChunk, ConsoleMatch, ExpectOptions, Pattern } from "./Console.ts"
 export { GuestImage } from "./GuestImage.ts"
 export * as Vm from "./Vm.ts"
+export * as VmPool from "./VmPool.ts"
