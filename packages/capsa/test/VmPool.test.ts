@@ -100,9 +100,26 @@ describe("VmPool: size", () => {
     }).pipe(on({ guest }))
   })
 
+  effect("what must be kept is replaced while it is being destroyed, if there is room", () => {
+    const guest: Simulated.Script = () => Effect.onInterrupt(Effect.never, () => Effect.sleep("10 seconds"))
+    return Effect.gen(function* () {
+      const [pool, close] = yield* inItsOwnScope(VmPool.make({ config: {}, min: 1, max: 2 }))
+      const [, release] = yield* inItsOwnScope(pool.acquire)
+      yield* release
+      expect(yield* pool.stats).toMatchObject({ size: 2, retiring: 1, idle: 1 })
+      yield* Effect.zip(close, TestClock.adjust("10 seconds"), { concurrent: true })
+    }).pipe(on({ guest }))
+  })
+
   effect("destroys what is idle too long, down to min", () =>
     Effect.gen(function* () {
-      const pool = yield* VmPool.make({ config: {}, min: 1, max: 4, idleTimeToLive: "1 minute", reset: () => Effect.void })
+      const pool = yield* VmPool.make({
+        config: {},
+        min: 1,
+        max: 4,
+        idleTimeToLive: "1 minute",
+        reset: () => Effect.void
+      })
       const [, release] = yield* inItsOwnScope(Effect.all([pool.acquire, pool.acquire, pool.acquire]))
       yield* release
       expect(yield* pool.stats).toMatchObject({ size: 3, idle: 3 })
