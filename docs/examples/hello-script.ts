@@ -1,13 +1,9 @@
-import { Backend, Vm } from "capsa"
-import * as Effect from "effect/Effect"
+import * as capsa from "capsa/promise"
 
-const hello = Effect.gen(function* () {
-  const vm = yield* Vm.launch({ cpus: 2, memory: "256MiB" })
-  yield* vm.console.expect("capsa# ")
-  yield* vm.console.writeLine("nproc")
-  const { match } = yield* vm.console.expect(/^(\d+)\r$/m)
-  return `${match[1]} processors on ${vm.backend.description}`
-})
+await using vm = await capsa.launch({ cpus: 2, memory: "256MiB", readyTimeout: "2 minutes" })
+await vm.console.expect("capsa# ", { timeout: "1 minute" })
+await vm.console.writeLine("nproc")
+const { match } = await vm.console.expect(/^(\d+)\r$/m, { timeout: "1 minute" })
+const exit = await vm.stop({ grace: "1 minute" })
 
-const text = await Effect.runPromise(hello.pipe(Effect.scoped, Effect.provide(Backend.auto)))
-await Bun.write(Bun.stdout, `${text}\n`)
+await Bun.write(Bun.stdout, `${match[1]} processors on ${vm.backend.description}: ${exit._tag}\n`)

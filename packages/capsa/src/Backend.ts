@@ -14,14 +14,14 @@ export { Backend, type Candidate }
  * @category constructors
  */
 export const candidates: ReadonlyArray<Candidate> = [
-  { name: "kvm", probe: Kvm.probe, layer: Kvm.layer },
-  { name: "qemu", probe: Qemu.probe, layer: Qemu.layer() }
+  { name: "kvm", capabilities: Kvm.capabilities, probe: Kvm.probe, layer: Kvm.layer },
+  { name: "qemu", capabilities: Qemu.capabilities, probe: Qemu.probe, layer: Qemu.layer() }
 ]
 
 /**
  * The best backend of this host: the first of {@link candidates} that works, or the one that the variable `CAPSA_BACKEND`
  * names. Logs the choice; the service's `passedOver` tells which were preferred and why they cannot serve. Fails with
- * `NoneAvailable` and what to do about each.
+ * `NoneAvailable` and what to do about each, or `UnknownBackend`.
  *
  * @category layers
  */

@@ -74,9 +74,10 @@ export interface VmPoolStats {
  * gets a machine that has ended: one that ends while it is idle is replaced.
  *
  * After a failed launch there is a pause ({@link backoff}) before the next begins, longer each time until an acquirer has
- * been served. Acquirers wait on; they fail with `LaunchFailed` when {@link patience} launches have failed one after
- * another (launches that were under way at the same time count as one). A failure that does not pass by itself sends the
- * first in the queue away at once, with `Unlaunchable`.
+ * been served. Acquirers wait on, and are told when it does not get better: with `LaunchFailed` when a launch has used up
+ * `Vm.launchRetries` and no other machine has come up meanwhile; with `NotReady` when {@link patience} machines in a row did
+ * not become ready (those that were launched at the same time count as one). A launch that fails for a cause that does not
+ * pass by itself sends the first in the queue away at once, with `Unlaunchable`.
  *
  * When the scope of the pool closes, acquirers in the queue fail with `Closed` and all machines end, those in use too.
  *
@@ -99,7 +100,7 @@ export const VmPool: Context.Tag<VmPool, VmPool> = Context.GenericTag<VmPool>("c
 /** The pauses after failed launches: from 100 ms, doubled each time, up to 10 s, with jitter. @category schedules */
 export const backoff: Schedule.Schedule<unknown> = Backoff.schedule
 
-/** Failed launches in a row after which waiting acquirers are told. @category schedules */
+/** Machines in a row that do not become ready before waiting acquirers are told. @category schedules */
 export const patience: number = Backoff.patience
 
 /**

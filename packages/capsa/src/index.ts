@@ -14,10 +14,11 @@ export {
   VmBootError,
   VmConfig,
   VmConfigError,
-  type VmError,
+  VmError,
   VmExit,
   VmStatus
 } from "@capsa/core"
+export * as Failure from "@capsa/core/Failure"
 export * as KernelCmdline from "@capsa/core/KernelCmdline"
 export { Kvm } from "@capsa/kvm"
 export { Qemu } from "@capsa/qemu"

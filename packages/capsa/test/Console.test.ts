@@ -72,8 +72,10 @@ describe("console.expect", () => {
       const { console, wait } = yield* Vm.launch({})
       const waiting = yield* Effect.fork(Effect.flip(console.expect(["x", "y"])))
       yield* wait
-      const expected = { reason: "Ended", pattern: '"x" or "y"', received: "last w\u00f6rds" }
-      expect(yield* Fiber.join(waiting)).toMatchObject(expected)
+      const expected = { reason: "Ended", pattern: '"x" or "y"', received: "last w\u00f6rds", exit: powerOff }
+      const error = yield* Fiber.join(waiting)
+      expect(error).toMatchObject(expected)
+      expect(error.message).toBe('The machine ended (PowerOff) while waiting for "x" or "y".')
       expect(yield* Effect.flip(console.expect(["x", "y"]))).toMatchObject(expected)
       expect(yield* console.expect("last")).toMatchObject({ text: "last" })
     }).pipe(on(({ print }) => Effect.as(print("last w\u00f6rds"), powerOff)))

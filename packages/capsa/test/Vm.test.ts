@@ -5,6 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as HashMap from "effect/HashMap"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -76,6 +77,22 @@ describe("Vm.launch", () => {
     }).pipe(on(never, { capabilities: { maxCpus: 2 } }))
   )
 
+  effect("refuses what the backend does not offer, before it starts anything", () =>
+    Effect.gen(function* () {
+      const refused = yield* Effect.flip(Vm.launch({ vsock: true, main: { argv: ["true"] } }))
+      expect(refused).toMatchObject({
+        reason: "Unsupported",
+        problems: [
+          { path: "vsock", refusal: { backend: "simulated", others: [] } },
+          { path: "main", refusal: { backend: "simulated", others: [] } }
+        ]
+      })
+      const many = yield* Effect.flip(Vm.launch({ cpus: 3 }))
+      expect(many).toMatchObject({ problems: [{ refusal: { backend: "simulated", others: ["kvm", "qemu"] } }] })
+      expect(yield* begun).toBe(0)
+    }).pipe(on(never, { capabilities: { maxCpus: 2 } }))
+  )
+
   for (const failing of ["created", "loaded", "started"] as const) {
     const refusal = new VmBootError({ reason: "HostFailure", stage: failing, detail: "No.", hint: "Try another host." })
     effect(`fails as the backend fails before ${failing}, and leaves nothing`, () =>
@@ -113,6 +130,85 @@ describe("Vm.launch", () => {
       expect(complete).toBeGreaterThan(10)
     }).pipe(on(never, { beforeStage: () => Effect.yieldNow() }))
   )
+
+  describe("tries again", () => {
+    const short = new VmBootError({ reason: "HostResources", detail: "No room.", hint: "Wait." })
+
+    /** Fails the first `times` boots. */
+    const failing = (times: number, error = short): Simulated.SimulatedOptions => {
+      let failures = 0
+      return { beforeStage: (stage) => (stage === "loaded" && failures++ < times ? Effect.fail(error) : Effect.void) }
+    }
+
+    effect("what may pass, later and later, and leaves nothing of the attempts", () =>
+      Effect.gen(function* () {
+        const launching = yield* Effect.fork(Vm.launch({}))
+        yield* TestClock.adjust(159)
+        expect([yield* begun, yield* alive]).toEqual([1, 0])
+        yield* TestClock.adjust(81)
+        expect([yield* begun, yield* alive]).toEqual([2, 0])
+        yield* TestClock.adjust(480)
+        expect([yield* begun, yield* alive]).toEqual([3, 1])
+        expect(yield* (yield* Fiber.join(launching)).status).toEqual({ _tag: "Running" })
+      }).pipe(on(never, failing(2)))
+    )
+
+    effect("and says so in the log", () => {
+      const said: Array<string> = []
+      const logger = Logger.make(({ annotations, logLevel, message }) => {
+        if (logLevel._tag === "Warning") said.push([message, ...HashMap.keys(annotations)].flat().map(String).join(" "))
+      })
+      return Effect.gen(function* () {
+        const launching = yield* Effect.fork(Vm.launch({}))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(launching)
+        expect(said).toHaveLength(1)
+        expect(said[0]).toMatch(/^launch failed: trying again in \d+ms.* VmBootError: No room\..* vm\.id/)
+      }).pipe(
+        Effect.provide(Simulated.layer({ guest: never, ...failing(1) })),
+        Effect.provide(Logger.replace(Logger.defaultLogger, logger))
+      )
+    })
+
+    effect("at most eight times, and then fails as it failed last", () =>
+      Effect.gen(function* () {
+        const launching = yield* Effect.fork(Effect.flip(Vm.launch({})))
+        yield* TestClock.adjust("90 seconds")
+        expect(yield* Fiber.join(launching)).toMatchObject({ reason: "HostResources", detail: "No room." })
+        const attempts = yield* begun
+        expect(attempts).toBe(9)
+        expect(yield* alive).toBe(0)
+      }).pipe(on(never, failing(Number.POSITIVE_INFINITY)))
+    )
+
+    effect("not once half a minute has passed since the first failure", () => {
+      const slowly = { beforeStage: () => Effect.zipRight(Effect.sleep("14 seconds"), Effect.fail(short)) }
+      return Effect.gen(function* () {
+        const launching = yield* Effect.fork(Effect.flip(Vm.launch({})))
+        yield* TestClock.adjust("2 minutes")
+        expect(yield* Fiber.join(launching)).toMatchObject({ reason: "HostResources", detail: "No room." })
+        expect(yield* begun).toBe(4)
+      }).pipe(on(never, slowly))
+    })
+
+    effect("nothing else", () =>
+      Effect.gen(function* () {
+        expect(yield* Effect.flip(Vm.launch({}))).toMatchObject({ reason: "HostFailure" })
+        expect(yield* begun).toBe(1)
+      }).pipe(on(never, failing(1, new VmBootError({ reason: "HostFailure", detail: "No.", hint: "Look." }))))
+    )
+
+    effect("unless it is interrupted meanwhile", () =>
+      Effect.gen(function* () {
+        const launching = yield* Effect.fork(Vm.launch({}))
+        yield* TestClock.adjust(100)
+        expect(yield* begun).toBe(1)
+        yield* Fiber.interrupt(launching)
+        yield* TestClock.adjust("1 minute")
+        expect([yield* begun, yield* alive]).toEqual([1, 0])
+      }).pipe(on(never, failing(Number.POSITIVE_INFINITY)))
+    )
+  })
 
   effect("ends with its scope", () =>
     Effect.gen(function* () {

@@ -1,5 +1,5 @@
 import { describe, expect } from "bun:test"
-import { BackendError, VmBootError, type VmExit } from "@capsa/core"
+import { BackendError, type BootPlan, VmBootError, type VmExit } from "@capsa/core"
 import { effect, Simulated } from "@capsa/testing"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -38,6 +38,7 @@ const inItsOwnScope = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   })
 
 const shortage = new VmBootError({ reason: "HostResources", detail: "No room.", hint: "Close something." })
+const guestEnded = new VmBootError({ reason: "GuestEnded", detail: "It ended.", hint: "Read its console." })
 const badKernel = new VmBootError({ reason: "KernelInvalid", detail: "No kernel.", hint: "Name another." })
 
 /** A hook that fails launches as long as the switch is on. */
@@ -83,9 +84,9 @@ describe("VmPool: size", () => {
     }).pipe(on())
   )
 
+  const endsIn10s: Simulated.SimulatedOptions = { beforeExit: () => Effect.sleep("10 seconds") }
+
   effect("a machine that is being destroyed counts until it is gone", () => {
-    // The guest ends 10 seconds after it was killed.
-    const guest: Simulated.Script = () => Effect.onInterrupt(Effect.never, () => Effect.sleep("10 seconds"))
     return Effect.gen(function* () {
       const [pool, close] = yield* inItsOwnScope(VmPool.make({ config: {}, max: 1 }))
       const [one, release] = yield* inItsOwnScope(pool.acquire)
@@ -97,18 +98,17 @@ describe("VmPool: size", () => {
       expect((yield* Fiber.join(next)).id).not.toBe(one.id)
       expect(yield* alive).toBe(1)
       yield* Effect.zip(close, TestClock.adjust("10 seconds"), { concurrent: true })
-    }).pipe(on({ guest }))
+    }).pipe(on(endsIn10s))
   })
 
   effect("what must be kept is replaced while it is being destroyed, if there is room", () => {
-    const guest: Simulated.Script = () => Effect.onInterrupt(Effect.never, () => Effect.sleep("10 seconds"))
     return Effect.gen(function* () {
       const [pool, close] = yield* inItsOwnScope(VmPool.make({ config: {}, min: 1, max: 2 }))
       const [, release] = yield* inItsOwnScope(pool.acquire)
       yield* release
       expect(yield* pool.stats).toMatchObject({ size: 2, retiring: 1, idle: 1 })
       yield* Effect.zip(close, TestClock.adjust("10 seconds"), { concurrent: true })
-    }).pipe(on({ guest }))
+    }).pipe(on(endsIn10s))
   })
 
   effect("destroys what is idle too long, down to min", () =>
@@ -395,7 +395,7 @@ describe("VmPool: readiness", () => {
         const error = yield* Effect.fork(Effect.flip(pool.acquire))
         yield* TestClock.adjust("1 minute")
         const failure = yield* Fiber.join(error)
-        expect(failure).toMatchObject({ reason: "LaunchFailed", retryable: true })
+        expect(failure).toMatchObject({ reason: "NotReady", retryable: true })
         expect(failure.message).toMatch(message)
         expect(failure.hint).not.toBe("")
         expect(yield* alive).toBe(0)
@@ -433,8 +433,8 @@ describe("VmPool: failures", () => {
     }).pipe(on({ guest: () => Effect.succeed({ _tag: "Reboot" }) }))
   )
 
-  effect("a transient cause: the acquirer waits, and is served when it has passed", () => {
-    const { state, beforeStage } = faulty(shortage)
+  effect("what passes: the acquirer waits, and is served when it has passed", () => {
+    const { state, beforeStage } = faulty(guestEnded)
     return Effect.gen(function* () {
       const pool = yield* VmPool.make({ config: {}, max: 1 })
       const waiting = yield* Effect.fork(pool.acquire)
@@ -446,32 +446,56 @@ describe("VmPool: failures", () => {
     }).pipe(on({ beforeStage }))
   })
 
-  effect("a transient cause that stays: all are told after the schedule, with the last cause", () => {
-    const { beforeStage } = faulty(shortage)
+  for (const [error, reason, seconds] of [
+    [shortage, "LaunchFailed", [10, 36]],
+    [guestEnded, "NotReady", [1, 10]]
+  ] as const) {
+    effect(`${error.reason} that stays: all are told ${reason} after the schedule, with the last cause`, () => {
+      const { beforeStage } = faulty(error)
+      return Effect.gen(function* () {
+        const pool = yield* VmPool.make({ config: {}, max: 2 })
+        const waiting = yield* Effect.forEach([1, 2, 3, 4], () => Effect.fork(Effect.flip(pool.acquire)))
+        yield* TestClock.adjust(seconds[0] * 1000)
+        expect((yield* pool.stats).waiting).toBe(4)
+        yield* TestClock.adjust((seconds[1] - seconds[0]) * 1000)
+        for (const one of waiting) {
+          expect(yield* Fiber.join(one)).toMatchObject({
+            reason,
+            retryable: true,
+            hint: error.hint,
+            cause: { reason: error.reason }
+          })
+        }
+        expect(yield* alive).toBe(0)
+        // Nobody is waiting and nothing must be kept: nothing is tried any more.
+        yield* TestClock.adjust("1 minute")
+        const tries = yield* begun
+        yield* TestClock.adjust("1 hour")
+        expect(yield* begun).toBe(tries)
+      }).pipe(on({ beforeStage }))
+    })
+  }
+
+  effect("one launch that fails while others come up sends nobody away", () => {
+    let launches = 0
+    const stuck = new Set<string>()
+    const beforeStage = (stage: Simulated.SimulatedStage, { id }: BootPlan) => {
+      if (stage !== "created") return Effect.void
+      if (launches++ === 0) stuck.add(id)
+      return stuck.has(id) ? Effect.fail(shortage) : Effect.sleep("1 second")
+    }
     return Effect.gen(function* () {
       const pool = yield* VmPool.make({ config: {}, max: 2 })
-      const waiting = yield* Effect.forEach([1, 2, 3, 4], () => Effect.fork(Effect.flip(pool.acquire)))
-      yield* TestClock.adjust("1 second")
-      expect((yield* pool.stats).waiting).toBe(4)
-      yield* TestClock.adjust("10 seconds")
-      for (const one of waiting) {
-        expect(yield* Fiber.join(one)).toMatchObject({
-          reason: "LaunchFailed",
-          retryable: true,
-          hint: "Close something.",
-          cause: { reason: "HostResources" }
-        })
-      }
-      expect(yield* alive).toBe(0)
-      // Nobody is waiting and nothing must be kept: nothing is tried any more.
-      const tries = yield* begun
-      yield* TestClock.adjust("1 hour")
-      expect(yield* begun).toBe(tries)
+      const use = Effect.scoped(Effect.zipRight(pool.acquire, Effect.sleep("10 seconds")))
+      const using = yield* Effect.fork(Effect.all([use, use, use, use, use], { concurrency: "unbounded" }))
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.join(using)
+      expect((yield* pool.stats).launchFailures).toBe(1)
     }).pipe(on({ beforeStage }))
   })
 
   effect("what must be kept is tried for ever, every ten seconds at last, and comes back", () => {
-    const { state, beforeStage } = faulty(shortage)
+    const { state, beforeStage } = faulty(guestEnded)
     return Effect.gen(function* () {
       const pool = yield* VmPool.make({ config: {}, min: 2, max: 2 })
       yield* TestClock.adjust("1 minute")

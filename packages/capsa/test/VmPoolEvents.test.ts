@@ -31,6 +31,7 @@ type Event =
   | { readonly _tag: "host"; readonly error: VmBootError | undefined }
 
 const shortage = new VmBootError({ reason: "HostResources", detail: "No room.", hint: "Close something." })
+const guestEnded = new VmBootError({ reason: "GuestEnded", detail: "It ended.", hint: "Read its console." })
 const badKernel = new VmBootError({ reason: "KernelInvalid", detail: "No kernel.", hint: "Name another." })
 
 const settings: fc.Arbitrary<Settings> = fc
@@ -60,7 +61,7 @@ const events: fc.Arbitrary<ReadonlyArray<readonly [Event, yields: number]>> = fc
         weight: 2,
         arbitrary: fc.record({
           _tag: fc.constant("host" as const),
-          error: fc.constantFrom(undefined, shortage, badKernel)
+          error: fc.constantFrom(undefined, shortage, guestEnded, badKernel)
         })
       }
     ),

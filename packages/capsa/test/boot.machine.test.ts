@@ -5,10 +5,8 @@
 import { describe, expect } from "bun:test"
 import { freemem, tmpdir } from "node:os"
 import { join } from "node:path"
-import { Backend, ConsoleError, type VmConfig } from "@capsa/core"
+import { type Backend, ConsoleError, type DirectBoot, type VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
-import { Kvm } from "@capsa/kvm"
-import { Qemu } from "@capsa/qemu"
 import { live } from "@capsa/testing"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as BunContext from "@effect/platform-bun/BunContext"
@@ -18,18 +16,9 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { Vm as Machine } from "../src/Vm.ts"
 import * as Vm from "../src/Vm.ts"
+import { backend, backendName, capabilities, quick, tiny } from "./fixtures/realBackend.ts"
 
-const { CAPSA_TEST_BACKEND: backendName = "qemu" } = Bun.env
-if (backendName !== "kvm" && backendName !== "qemu") {
-  throw new Error(`CAPSA_TEST_BACKEND is "${backendName}": set it to kvm or qemu`)
-}
-const backend = backendName === "kvm" ? Kvm.layer : Qemu.layer()
-
-// What is refused here by the host fails the whole file, with the backend's own words; it is no reason to skip.
-const { capabilities } = await Effect.runPromise(Effect.provide(Backend, backend))
-const { debian, tiny } = await Effect.runPromise(
-  Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny }).pipe(Effect.provide(BunContext.layer))
-)
+const debian = await Effect.runPromise(Effect.provide(GuestImages.debian, BunContext.layer))
 
 /** Emulators are slow, and emulators in emulators are slower still. */
 const bootTime = "2 minutes"
@@ -37,12 +26,6 @@ const answerTime = "40 seconds"
 const testMs = 300_000
 
 const initrd = tiny.initrd
-const bootsVmlinux = capabilities.kernels.includes("vmlinux")
-const quick = {
-  kernel: bootsVmlinux ? tiny.vmlinux : tiny.bzImage,
-  initrd,
-  console: capabilities.consoles.includes("virtio") ? "virtio" : "serial"
-} as const
 
 const launch = (config: VmConfig = {}) => Vm.launch({ boot: quick, ...config })
 
@@ -68,7 +51,7 @@ const showConsole = (error: unknown) =>
   error instanceof ConsoleError ? Effect.logError(`${error.message}\n${error.received}`) : Effect.void
 
 describe(`boots on ${backendName}`, () => {
-  const boots: ReadonlyArray<[string, NonNullable<VmConfig["boot"]>, { readonly kernelRelease: string }]> = [
+  const boots: ReadonlyArray<[string, DirectBoot, { readonly kernelRelease: string }]> = [
     ["the distribution's bzImage", { kernel: debian.kernel, initrd: debian.initrd }, debian],
     ["the tiny vmlinux", { kernel: tiny.vmlinux, initrd }, tiny],
     ["the tiny vmlinux on a virtio console", { kernel: tiny.vmlinux, initrd, console: "virtio" }, tiny],

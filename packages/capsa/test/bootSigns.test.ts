@@ -8,7 +8,7 @@ const read = (...texts: ReadonlyArray<string>) => {
   scanner.finish()
   return { ...scanner.signs }
 }
-const none = { init: false, panic: undefined, panicOver: false }
+const none = { init: false, initSpoke: false, panic: undefined, panicOver: false }
 
 const crash = [
   "[    0.000000] Linux version 6.1.0\r\n",
@@ -21,7 +21,7 @@ const crash = [
 
 describe("bootSigns", () => {
   test.each([
-    ["capsa: init\n", { ...none, init: true }],
+    ["capsa: init\n", { ...none, init: true, initSpoke: true }],
     ["[    1.2] Run /sbin/init as init process\r\n", { ...none, init: true }],
     ["Kernel panic - not syncing: VFS: Unable to mount root fs\n", { ...none, panic: "VFS: Unable to mount root fs" }],
     ["[   12.345678][   C0] Kernel panic - not syncing: Fatal\r\n", { ...none, panic: "Fatal" }],
@@ -40,7 +40,12 @@ describe("bootSigns", () => {
       fc.property(fc.array(fc.nat(crash.length), { maxLength: 20 }), (cuts) => {
         const places = [0, ...cuts, crash.length].toSorted((a, b) => a - b)
         const texts = places.slice(1).map((place, index) => crash.slice(places[index], place))
-        expect(read(...texts)).toEqual({ init: true, panic: "sysrq triggered crash", panicOver: true })
+        expect(read(...texts)).toEqual({
+          init: true,
+          initSpoke: true,
+          panic: "sysrq triggered crash",
+          panicOver: true
+        })
       })
     )
   })

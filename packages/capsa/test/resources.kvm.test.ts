@@ -3,7 +3,7 @@ import { describe, expect } from "bun:test"
 import { readdirSync, readFileSync } from "node:fs"
 import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
-import { layer } from "@capsa/testing"
+import { holdings, layer } from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import * as Vm from "../src/Vm.ts"
@@ -17,6 +17,7 @@ const show = (what: string, figures: object) =>
   Effect.sync(() => void process.stdout.write(`${what}: ${JSON.stringify(figures)}\n`))
 
 const floodMiB = 200
+const rounds = 200
 
 /** Memory of this process alone, without what it shares with guests. */
 const anonymousMiB = () => Number(/RssAnon:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) / 1024
@@ -55,6 +56,26 @@ layer(Kvm.layer)("a machine on KVM", (it) => {
         expect(yield* vm.kill).toEqual({ _tag: "Killed" })
       }),
     300_000
+  )
+
+  it.live(
+    `${rounds} launches and kills leave no descriptor, thread or mapping behind`,
+    () =>
+      Effect.gen(function* () {
+        const round = Effect.scoped(
+          Vm.launch({ boot, memory: 64 }).pipe(
+            Effect.tap((vm) => vm.console.expect("Linux version")),
+            Effect.flatMap((vm) => vm.kill)
+          )
+        )
+        expect(yield* round).toEqual({ _tag: "Killed" })
+        const before = holdings()
+        yield* Effect.repeatN(round, rounds - 1)
+        const after = holdings()
+        yield* show(`${rounds} launches and kills`, { before, after })
+        expect(after).toEqual(before)
+      }),
+    1_200_000
   )
 })
 

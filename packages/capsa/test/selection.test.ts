@@ -13,6 +13,7 @@ const broken = (backend: BackendName) =>
 
 const candidate = (name: BackendName, layer: Candidate["layer"]): Candidate => ({
   name,
+  capabilities: Simulated.capabilities,
   layer,
   probe: Effect.succeed({ backend: name, findings: [] })
 })
@@ -85,7 +86,7 @@ describe("the choice of a backend", () => {
   effect("CAPSA_BACKEND with an unknown name says which there are", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(chosen([good("kvm"), good("qemu")], "xen"))
-      expect(error).toMatchObject({ reason: "NoneAvailable", subject: "CAPSA_BACKEND" })
+      expect(error).toMatchObject({ reason: "UnknownBackend", subject: "CAPSA_BACKEND" })
       expect(error.hint).toContain("auto, kvm, qemu")
     })
   )

@@ -1,8 +1,10 @@
 /** `capsa backends`: what can run a machine, and what each can do. */
 import { BackendError, BackendName, Capabilities } from "@capsa/core"
+import { featureFields } from "@capsa/core/Capabilities"
 import * as MemorySize from "@capsa/core/MemorySize"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Struct from "effect/Struct"
 import { writeJson } from "./Report.ts"
 import { type Output, Stdio } from "./Stdio.ts"
 import * as Style from "./Style.ts"
@@ -44,7 +46,10 @@ const summary = (can: Capabilities): string =>
     `devices by ${can.discovery.join(", ")}`,
     ...(can.pause ? ["pause"] : []),
     ...(can.powerButton ? ["power button"] : []),
-    ...(can.panicNotifier ? ["panic notifier"] : [])
+    ...(can.panicNotifier ? ["panic notifier"] : []),
+    ...Struct.entries(can.features).flatMap(([feature, { supported }]) =>
+      supported ? [featureFields[feature].name] : []
+    )
   ].join(" · ")
 
 const toText = ({ backends, default: choice }: BackendsReport, output: Output<unknown>): string => {

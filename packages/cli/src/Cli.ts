@@ -59,7 +59,9 @@ const printVersion = Command.make("version", verbs.version.options, () =>
 const capsa = Command.make("capsa", program.options, (given) =>
   given.checkSystem
     ? look(given)
-    : reporting(given)(new UsageError({ detail: "No verb is given.", hint: "`capsa --help` lists them." }))
+    : reporting(given)(
+        new UsageError({ reason: "UnknownVerb", detail: "No verb is given.", hint: "`capsa --help` lists them." })
+      )
 ).pipe(Command.withSubcommands([run, doctor, backends, printVersion]))
 
 const parse = Command.run(capsa, { name: "capsa", version, executable: "capsa" })
@@ -70,10 +72,12 @@ const wrongUsage = (error: ValidationError.ValidationError, words: ReadonlyArray
   const [, word] = /^Received unknown argument: '(.*)'$/.exec(text) ?? []
   const verb = words.find(isVerb)
   if (verb === undefined && words[0]?.startsWith("-") === false) {
-    return new UsageError({ detail: `There is no verb ${words[0]}.`, hint: "`capsa --help` lists them." })
+    const detail = `There is no verb ${words[0]}.`
+    return new UsageError({ reason: "UnknownVerb", detail, hint: "`capsa --help` lists them." })
   }
   const known = verb !== undefined && word?.startsWith("--") && Object.hasOwn(verbs[verb].options, word.slice(2))
   return new UsageError({
+    reason: word === undefined || known ? "InvalidValue" : "UnknownOption",
     detail: word === undefined ? text : known ? `${word} needs a value.` : `There is no option or argument ${word}.`,
     hint: `\`capsa ${verb === undefined ? "" : `${verb} `}--help\` shows what there is.`
   })

@@ -1,25 +1,21 @@
 /** How errors are told: a line with the cause, a line with what to do; as data on request; and the exit status. */
-import { BackendError, MachineError, VmBootError, VmConfigError } from "@capsa/core"
+import { MachineError, VmConfigError, VmError } from "@capsa/core"
+import * as Failure from "@capsa/core/Failure"
+import * as Arr from "effect/Array"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { RunError, UsageError } from "./CliError.ts"
-import { Stdio, StdioError } from "./Stdio.ts"
+import { RunError, runReasons, UsageError, usageReasons } from "./CliError.ts"
+import { Stdio, StdioError, stdioReasons } from "./Stdio.ts"
 import * as Style from "./Style.ts"
 
 /** Everything that a verb can fail with. @category models */
-export const ReportedError = Schema.Union(
-  BackendError,
-  VmConfigError,
-  VmBootError,
-  MachineError,
-  RunError,
-  UsageError,
-  StdioError
-)
+export const ReportedError = Schema.Union(VmError, MachineError, RunError, UsageError, StdioError)
 /** @category models */
 export type ReportedError = typeof ReportedError.Type
+
+/** What each reason of the errors means that only the command line has. @category models */
+export const reasons = { RunError: runReasons, UsageError: usageReasons, StdioError: stdioReasons } as const
 
 /** A failure that its reader knows of already; `status` is what the process exits with. @category errors */
 export class Told extends Data.TaggedError("Told")<{ readonly status: number }> {}
@@ -35,13 +31,7 @@ export const statusOf = (error: ReportedError): number => {
 }
 
 /** What stands under `"error"` where `--json` is asked for: the error as its schema writes it, and what it says. */
-export const toData = (error: ReportedError) =>
-  Effect.map(Effect.orDie(Schema.encode(ReportedError)(error)), (data) => ({
-    ...data,
-    message: error.message,
-    hint: error.hint,
-    retryable: error.retryable
-  }))
+export const toData = Failure.encode(ReportedError)
 
 /** The options of `capsa run` that set what a problem of the configuration is about. */
 const optionOf: Record<string, string> = {
@@ -53,32 +43,40 @@ const optionOf: Record<string, string> = {
   name: "--name"
 }
 
-/** What is wrong and what to do, in pairs; and what the machine said. */
-const partsOf = (error: ReportedError): ReadonlyArray<{ readonly what: string; readonly fix: string }> =>
+/** With the options of the command line in place of the fields that they set. */
+const withOptions = (error: ReportedError): ReportedError =>
   error._tag === "VmConfigError"
-    ? error.problems.map(({ path, detail, hint }) => ({ what: `${optionOf[path] ?? path}: ${detail}`, fix: hint }))
-    : [{ what: error.message, fix: error.hint }]
+    ? new VmConfigError({
+        reason: error.reason,
+        problems: Arr.map(error.problems, (problem) => ({ ...problem, path: optionOf[problem.path] ?? problem.path }))
+      })
+    : error
 
-/** What a machine that did not come up said last, or the program that should have built its guest. */
-const lastWords = (error: ReportedError): ReadonlyArray<string> => {
-  if (error._tag !== "VmBootError") return []
-  const said = error.reason === "GuestUnavailable" ? textOf(rootOf(error.cause)) : (error.consoleTail ?? "")
-  return said === "" ? [] : said.trimEnd().split("\n").slice(-consoleLines)
+/** How errors are told: as data or as lines, and as how many. @category models */
+export interface ReportOptions extends Failure.TellOptions {
+  readonly json: boolean
 }
 
-const rootOf = (cause: unknown): unknown =>
-  Predicate.hasProperty(cause, "cause") && cause.cause !== undefined ? rootOf(cause.cause) : cause
-
-const textOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause ?? ""))
-
-const consoleLines = 12
-
 /** The lines for people. */
-export const toText = (error: ReportedError, output: { readonly colours: boolean }): string => {
+export const toText = (
+  error: ReportedError,
+  output: { readonly colours: boolean },
+  options?: Failure.TellOptions
+): string => {
   const { bad, faint, strong } = Style.of(output)
-  const said = lastWords(error).map((line) => faint(`  | ${line.trimEnd()}`))
-  const lines = partsOf(error).flatMap(({ what, fix }) => [`${bad(strong("capsa:"))} ${what}`, `${strong("→")} ${fix}`])
-  return [...said, ...lines].map((line) => `${line}\n`).join("")
+  const paint = (line: Failure.Line): string => {
+    switch (line.kind) {
+      case "happened":
+        return `${bad(strong("capsa:"))} ${line.text}`
+      case "hint":
+        return `${strong("→")} ${line.text}`
+      default:
+        return faint(Failure.format(line))
+    }
+  }
+  return Failure.linesOf(withOptions(error), options)
+    .map((line) => `${paint(line)}\n`)
+    .join("")
 }
 
 /** Writes one JSON value as a line on stdout. */
@@ -86,9 +84,9 @@ export const writeJson = (value: unknown) =>
   Effect.flatMap(Stdio, ({ stdout }) => stdout.write(`${JSON.stringify(value)}\n`))
 
 /** Tells an error on stderr. */
-const tell = (error: ReportedError) =>
+const tell = (error: ReportedError, options: ReportOptions) =>
   Effect.flatMap(Stdio, ({ stderr }) =>
-    statusOf(error) === readerLeft ? Effect.void : stderr.write(toText(error, stderr))
+    statusOf(error) === readerLeft ? Effect.void : stderr.write(toText(error, stderr, options))
   )
 
 /** Tells an error on stdout, as data. */
@@ -97,10 +95,13 @@ const tellAsData = (error: ReportedError) =>
 
 /** Runs a verb; what goes wrong in it is told, on stderr or as data, and only the exit status is left. */
 export const reporting =
-  (options: { readonly json: boolean }) =>
+  (options: ReportOptions) =>
   <A, R>(verb: Effect.Effect<A, ReportedError | Told, R>): Effect.Effect<A, Told, R | Stdio> =>
     Effect.catchAll(verb, (error) =>
       error._tag === "Told"
         ? error
-        : Effect.zipRight(options.json ? tellAsData(error) : tell(error), new Told({ status: statusOf(error) }))
+        : Effect.zipRight(
+            options.json ? tellAsData(error) : tell(error, options),
+            new Told({ status: statusOf(error) })
+          )
     )

@@ -44,11 +44,15 @@ const configOf = ({ kernel, initrd, cmdline, cpus, memory, name }: RunOptions): 
   name
 })
 
-/** How a session was over: the machine ended, its user left, its time was over. */
-type Ending = "ended" | "left" | "time over"
+/** How a session was over: the machine ended, its user left, its time was over. @category models */
+export type Ending = "ended" | "left" | "time over"
 
 /** What is wrong with an end, if anything is. */
-const errorOf = (ending: Ending, exit: VmExit, { timeout }: RunOptions): RunError | undefined => {
+export const errorOf = (
+  ending: Ending,
+  exit: VmExit,
+  { timeout }: Pick<RunOptions, "timeout">
+): RunError | undefined => {
   if (ending === "left") return undefined
   if (ending === "time over") {
     const after = timeout === undefined ? "" : ` after ${Duration.format(timeout)}`
@@ -75,16 +79,11 @@ const errorOf = (ending: Ending, exit: VmExit, { timeout }: RunOptions): RunErro
         hint: "Raise the limit, or give the machine less with --memory."
       })
     case "Killed":
-      return new RunError({
-        reason: "Killed",
-        detail: "The machine was killed from outside.",
-        hint: "Somebody ended its process, or the host ran out of memory: `dmesg` tells."
-      })
     case "Failed":
       return new RunError({
         reason: "Failed",
-        detail: `The machine could not go on: ${exit.detail}`,
-        hint: "`capsa doctor` tells whether the host is fit; try another --backend."
+        detail: `The machine could not go on: ${exit._tag === "Failed" ? exit.detail : "it was killed from outside."}`,
+        hint: "Somebody ended it, or the host ran out of memory: `dmesg` tells. `capsa doctor` tells whether the host is fit; try another --backend."
       })
   }
 }
@@ -127,7 +126,8 @@ const withProgress = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 export const run = Effect.fn("run")(function* (options: RunOptions) {
   const stray = withoutKernel(options)
   if (stray !== undefined) {
-    return yield* new UsageError({ detail: `${stray} goes with --kernel.`, hint: "Name the kernel: --kernel vmlinuz." })
+    const detail = `${stray} goes with --kernel.`
+    return yield* new UsageError({ reason: "Conflict", detail, hint: "Name the kernel: --kernel vmlinuz." })
   }
   const { stderr } = yield* Stdio
   const report = yield* session(options).pipe(withProgress, Effect.provide(layerOf(options.backend)))

@@ -1,5 +1,6 @@
 /** The three standard streams of the process. */
 import { isatty } from "node:tty"
+import { docsOf, type FailureReasons, schemaOf } from "@capsa/core/FailureReason"
 import * as BunStream from "@effect/platform-bun/BunStream"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -10,13 +11,27 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 
+/** What each reason of a {@link StdioError} means. @category models */
+export const stdioReasons = {
+  Closed: {
+    happened: "Nobody reads the output any more. Nothing is told; the exit status is 141, as in any pipeline.",
+    retryable: false,
+    remedy: "Usually nothing: the reader had enough."
+  },
+  HostFailure: {
+    happened: "A standard stream could not be read or written.",
+    retryable: false,
+    remedy: "Look at what it is connected to: a full disk, a file that was opened for reading only."
+  }
+} as const satisfies FailureReasons
+
 /**
- * A standard stream could not be read or written. `Closed`: nobody reads our output any more.
+ * A standard stream could not be read or written.
  *
  * @category errors
  */
 export class StdioError extends Schema.TaggedError<StdioError>("@capsa/cli/StdioError")("StdioError", {
-  reason: Schema.Literal("Closed", "HostFailure"),
+  reason: schemaOf(stdioReasons),
   stream: Schema.Literal("stdin", "stdout"),
   /** The host's error name: "EPIPE". */
   errno: Schema.String
@@ -28,8 +43,13 @@ export class StdioError extends Schema.TaggedError<StdioError>("@capsa/cli/Stdio
   get hint(): string {
     return `Look at what ${this.stream} is connected to.`
   }
+  /** Whether the same may work a little later. */
   get retryable(): boolean {
-    return false
+    return stdioReasons[this.reason].retryable
+  }
+  /** Where the reason is explained. */
+  get docs(): string {
+    return docsOf(this)
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the probes of all backends say about this host. */
 import type { BackendName, Capabilities, ProbeReport } from "@capsa/core"
-import { Backend, Kvm, Qemu } from "capsa"
+import { Backend } from "capsa"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 
@@ -14,7 +14,7 @@ export interface Survey {
 
 /** What each backend can do where it works. */
 export const capabilitiesOf = (backend: BackendName): Capabilities | undefined =>
-  ({ kvm: Kvm.capabilities, qemu: Qemu.capabilities, vz: undefined, simulated: undefined })[backend]
+  Backend.candidates.find(({ name }) => name === backend)?.capabilities
 
 /** Tries all backends at once. */
 export const survey: Effect.Effect<Survey> = Effect.gen(function* () {

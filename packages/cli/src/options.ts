@@ -81,6 +81,9 @@ export const run = {
     described("Kill the machine after this time and exit with 124: 30s, 5m."),
     optional
   ),
+  verbose: Options.boolean("verbose").pipe(
+    described("If it fails, say more: what the machine said last, how far it came, what caused the cause.")
+  ),
   timing: Options.boolean("timing").pipe(described("Draw the stages of the boot on stderr, at the end.")),
   json: Options.boolean("json").pipe(
     described("Print the result, or the error, as JSON on stdout; the console goes to stderr.")

@@ -16,7 +16,7 @@ const denied = new BackendError({
   cause: new Error("open")
 })
 const silent = new VmBootError({
-  reason: "GuestFault",
+  reason: "KernelPanic",
   stage: "kernel",
   consoleTail: "one\r\ntwo\r\n",
   detail: "The guest fell over",
@@ -36,14 +36,14 @@ const config = new VmConfigError({
   ]
 })
 const timeout = new RunError({ reason: "Timeout", detail: "Over.", hint: "Wait." })
-const usage = new UsageError({ detail: "What?", hint: "Look." })
+const usage = new UsageError({ reason: "UnknownVerb", detail: "What?", hint: "Look." })
 const gone = new StdioError({ reason: "Closed", stream: "stdout", errno: "EPIPE" })
 
 describe("the lines for people", () => {
   const cases: ReadonlyArray<readonly [error: Report.ReportedError, text: string]> = [
     [denied, "capsa: It may not be opened (/dev/kvm, EACCES)\n→ Join the group kvm.\n"],
-    [silent, "  | one\n  | two\ncapsa: The guest fell over\n→ Look up.\n"],
-    [unbuilt, "  | tar: no space\ncapsa: No guest\n→ Update.\n"],
+    [silent, "capsa: The guest fell over\n→ Look up.\n"],
+    [unbuilt, "capsa: No guest\n→ Update.\n"],
     [config, "capsa: --kernel: There is none.\n→ Name one.\ncapsa: console.historyBytes: Too few.\n→ Give more.\n"],
     [usage, "capsa: What?\n→ Look.\n"]
   ]
@@ -51,6 +51,19 @@ describe("the lines for people", () => {
     test(`of ${error._tag} ${"reason" in error ? error.reason : ""}`, () => {
       expect(Report.toText(error, { colours: false })).toBe(text)
       expect(Bun.stripANSI(Report.toText(error, { colours: true }))).toBe(text)
+    })
+  }
+})
+
+describe("--verbose says more before", () => {
+  for (const [error, text] of [
+    [silent, "  | one\n  | two\n  reached: kernel\n  see: docs/FAILURES.md#vmbooterror-kernelpanic\n"],
+    [unbuilt, "  because: outer\n  because: tar: no space\n  see: docs/FAILURES.md#vmbooterror-guestunavailable\n"]
+  ] as const) {
+    test(`of ${error.reason}`, () => {
+      const short = Report.toText(error, { colours: false })
+      expect(Report.toText(error, { colours: false }, { verbose: true })).toBe(text + short)
+      expect(Bun.stripANSI(Report.toText(error, { colours: true }, { verbose: true }))).toBe(text + short)
     })
   }
 })

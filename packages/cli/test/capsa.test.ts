@@ -45,6 +45,7 @@ describe("help", () => {
       "--backend",
       "--name",
       "--timeout",
+      "--verbose",
       "--timing",
       "--json"
     ])

@@ -3,7 +3,9 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
+import { isFirmware } from "./BootConfig.ts"
 import type { Capabilities } from "./Capabilities.ts"
+import { defaults } from "./ConfigDefaults.ts"
 import * as KernelCmdline from "./KernelCmdline.ts"
 import type { KernelCmdlineError } from "./KernelCmdlineError.ts"
 import { toMib } from "./MemorySize.ts"
@@ -57,9 +59,6 @@ export interface PlanOptions {
 /** The name of a machine that was given none. */
 export const defaultName = (id: string): string => `vm-${id.slice(0, 8)}`
 
-/** What a machine has where its configuration does not say. */
-export const defaults = { cpus: 1, memoryMib: 512, console: "serial", discovery: "firmware" } as const
-
 /**
  * Turns a validated configuration into a plan. Fails with `Invalid` where its command line cannot be written or no
  * kernel is known; nothing is started and no file is read.
@@ -68,7 +67,8 @@ export const defaults = { cpus: 1, memoryMib: 512, console: "serial", discovery:
  */
 export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, options: PlanOptions) {
   const path = yield* Path.Path
-  const { boot } = config
+  const { boot, memory = defaults.memory } = config
+  if (isFirmware(boot)) return yield* noFirmware
   const images = boot ?? options.images
   if (images === undefined) return yield* noKernel
   const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
@@ -76,7 +76,7 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     id: options.id,
     name: config.name ?? defaultName(options.id),
     cpus: config.cpus ?? defaults.cpus,
-    memoryMib: config.memory === undefined ? defaults.memoryMib : toMib(config.memory),
+    memoryMib: toMib(memory),
     kernel: path.resolve(images.kernel),
     ...(images.initrd === undefined ? {} : { initrd: path.resolve(images.initrd) }),
     cmdline,
@@ -94,12 +94,13 @@ export const commandLine = (
   options: Pick<PlanOptions, "capabilities" | "images">
 ): Either.Either<string, KernelCmdlineError> =>
   Either.gen(function* () {
+    const boot = isFirmware(config.boot) ? undefined : config.boot
     const images = config.boot === undefined ? options.images : undefined
-    const device = config.boot?.console ?? images?.console ?? defaults.console
+    const device = boot?.console ?? images?.console ?? defaults.console
     const layers = KernelCmdline.merge(
       yield* KernelCmdline.make([...consoleParameters[device], ...machineParameters]),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
-      yield* KernelCmdline.parse(config.boot?.cmdline ?? "")
+      yield* KernelCmdline.parse(boot?.cmdline ?? "")
     )
     return yield* KernelCmdline.printFor(layers, options.capabilities.architectures[0] ?? "x86_64")
   })
@@ -127,6 +128,17 @@ const noKernel = new VmConfigError({
     {
       path: "boot",
       detail: "No kernel is named and there is no built-in guest.",
+      hint: "Give boot: { kernel, initrd }."
+    }
+  ]
+})
+
+const noFirmware = new VmConfigError({
+  reason: "Unsupported",
+  problems: [
+    {
+      path: "boot.firmware",
+      detail: "A plan starts a kernel, no firmware.",
       hint: "Give boot: { kernel, initrd }."
     }
   ]

@@ -22,7 +22,10 @@ export interface KernelCmdline {
 /** A kernel architecture. @category models */
 export type Architecture = "x86_64" | "arm64"
 
-/** The longest command line that a kernel takes, in bytes without the final NUL: COMMAND_LINE_SIZE - 1. */
+/**
+ * The longest command line that a kernel takes, in bytes without the final NUL: COMMAND_LINE_SIZE - 1, from
+ * `arch/x86/include/asm/setup.h` and `arch/arm64/include/uapi/asm/setup.h`.
+ */
 export const lengthMax: Readonly<Record<Architecture, number>> = { x86_64: 2047, arm64: 2047 }
 
 /**

@@ -1,7 +1,10 @@
 /** All that `Vm.launch` can fail with. */
-import type { BackendError } from "./BackendError.ts"
-import type { VmBootError } from "./VmBootError.ts"
-import type { VmConfigError } from "./VmConfigError.ts"
+import * as Schema from "effect/Schema"
+import { BackendError } from "./BackendError.ts"
+import { VmBootError } from "./VmBootError.ts"
+import { VmConfigError } from "./VmConfigError.ts"
 
 /** @category errors */
-export type VmError = BackendError | VmBootError | VmConfigError
+export const VmError = Schema.Union(BackendError, VmBootError, VmConfigError)
+/** @category errors */
+export type VmError = typeof VmError.Type

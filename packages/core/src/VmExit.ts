@@ -10,8 +10,13 @@ export const Reboot = Schema.TaggedStruct("Reboot", {})
 /** The guest kernel gave up. `message` is the kernel's own, where the console or the device told it. @category models */
 export const Panic = Schema.TaggedStruct("Panic", { message: Schema.optional(Schema.String) })
 
-/** The host ended it: `kill`, a closed scope, or a grace period that ran out. @category models */
-export const Killed = Schema.TaggedStruct("Killed", {})
+/**
+ * The host ended it: `kill`, a closed scope, or a grace period that ran out. `LifetimeOver`: it had lived for its
+ * `maxLifetime` and was stopped, whether or not it then obeyed the power button.
+ *
+ * @category models
+ */
+export const Killed = Schema.TaggedStruct("Killed", { reason: Schema.optional(Schema.Literal("LifetimeOver")) })
 
 /** The host's memory limit ended it. @category models */
 export const OutOfMemory = Schema.TaggedStruct("OutOfMemory", {})
@@ -23,3 +28,19 @@ export const Failed = Schema.TaggedStruct("Failed", { detail: Schema.String })
 export const VmExit = Schema.Union(PowerOff, Reboot, Panic, Killed, OutOfMemory, Failed)
 /** @category models */
 export type VmExit = typeof VmExit.Type
+
+/** What an exit is, in a word or with what is known of it: "Reboot", "Panic: Attempted to kill init!". */
+export const format = (exit: VmExit): string => {
+  switch (exit._tag) {
+    case "Panic":
+      return exit.message === undefined ? "Panic" : `Panic: ${exit.message}`
+    case "Failed":
+      return `Failed: ${exit.detail}`
+    case "PowerOff":
+      return exit.status === undefined ? "PowerOff" : `PowerOff, status ${exit.status}`
+    case "Killed":
+      return exit.reason === undefined ? "Killed" : `Killed: ${exit.reason}`
+    default:
+      return exit._tag
+  }
+}

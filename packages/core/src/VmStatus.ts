@@ -18,3 +18,19 @@ export const Ended = Schema.TaggedStruct("Ended", { exit: VmExit })
 export const VmStatus = Schema.Union(Running, Paused, Stopping, Ended)
 /** @category models */
 export type VmStatus = typeof VmStatus.Type
+
+/**
+ * What may follow each state, on every backend: nothing else ever does. A machine begins as `Running`.
+ *
+ * @category models
+ */
+export const transitions = {
+  Running: ["Paused", "Stopping", "Ended"],
+  Paused: ["Running", "Stopping", "Ended"],
+  Stopping: ["Ended"],
+  Ended: []
+} as const satisfies Record<VmStatus["_tag"], ReadonlyArray<VmStatus["_tag"]>>
+
+/** Whether {@link transitions} lets one state follow another. */
+export const mayFollow = (from: VmStatus["_tag"], to: VmStatus["_tag"]): boolean =>
+  transitions[from].some((next) => next === to)

@@ -1,19 +1,36 @@
 export { Backend, type PassedOver } from "./Backend.ts"
 export { BackendError, BackendErrorReason } from "./BackendError.ts"
 export { BackendName } from "./BackendName.ts"
+export { BootConfig, DirectBoot, FirmwareBoot } from "./BootConfig.ts"
 export { BootPlan, type GuestImages } from "./BootPlan.ts"
 export { BootStage, BootStageName } from "./BootStage.ts"
-export { Capabilities } from "./Capabilities.ts"
+export { Capabilities, Feature, type Features, noFeatures, Support, unsupported } from "./Capabilities.ts"
 export { ConsoleError } from "./ConsoleError.ts"
+export { DiskConfig } from "./DiskConfig.ts"
+export { Failure } from "./Failure.ts"
 export { KernelCmdlineError } from "./KernelCmdlineError.ts"
+export { IoLimits, LimitsConfig } from "./LimitsConfig.ts"
 export type { Machine, MachineStats } from "./Machine.ts"
 export { MachineError } from "./MachineError.ts"
+export { MainConfig } from "./MainConfig.ts"
 export { MemorySize } from "./MemorySize.ts"
+export {
+  DnsConfig,
+  NetworkConfig,
+  NetworkPolicy,
+  PolicyRule,
+  PortForward,
+  SwitchNetwork,
+  TapNetwork,
+  UserNetwork
+} from "./NetworkConfig.ts"
 export { PoolError, PoolErrorReason } from "./PoolError.ts"
 export { Finding, ProbeReport } from "./Probe.ts"
+export { ShareConfig } from "./ShareConfig.ts"
+export { TimeSpan } from "./TimeSpan.ts"
 export { VmBootError, VmBootErrorReason } from "./VmBootError.ts"
-export { DirectBoot, VmConfig } from "./VmConfig.ts"
+export { ConsoleConfig, VmConfig } from "./VmConfig.ts"
 export { VmConfigError, VmConfigProblem } from "./VmConfigError.ts"
-export type { VmError } from "./VmError.ts"
+export { VmError } from "./VmError.ts"
 export { VmExit } from "./VmExit.ts"
 export { VmStatus } from "./VmStatus.ts"

@@ -144,6 +144,39 @@ describe("KernelCmdline", () => {
     )
   })
 
+  test("the kernel ends up with the same settings as from the layers one after the other", () => {
+    const settings = (...lines: ReadonlyArray<string>) =>
+      new Map(asKernel(lines.join(" ")).map(({ key, value }) => [key.replaceAll("-", "_"), value]))
+    fc.assert(
+      fc.property(commandLine, commandLine, (lower, upper) => {
+        const [below, above] = [lower, upper].map((layer) => KernelCmdline.print({ ...layer, init: [] }))
+        const merged = KernelCmdline.print({ ...KernelCmdline.merge(lower, upper), init: [] })
+        expect(settings(merged)).toEqual(settings(below ?? "", above ?? ""))
+      })
+    )
+  })
+
+  test("every console stays once, in the order of the last mentions, with its last options", () => {
+    const mention = fc.record({
+      device: fc.constantFrom("ttyS0", "ttyS1", "tty0", "hvc0"),
+      options: fc.constantFrom("", ",9600", ",115200n8")
+    })
+    fc.assert(
+      fc.property(fc.array(fc.array(mention, { maxLength: 4 }), { maxLength: 4 }), (layers) => {
+        const values = layers.map((layer) => layer.map(({ device, options }) => `${device}${options}`))
+        const lines = values.map((layer) => parse(layer.map((value) => `console=${value}`).join(" ")))
+        const { parameters } = KernelCmdline.merge(...lines)
+        const last = new Map<string, string>()
+        for (const value of values.flat()) {
+          const device = value.replace(/,.*/, "")
+          last.delete(device)
+          last.set(device, value)
+        }
+        expect(parameters.map(({ value }) => value ?? "")).toEqual([...last.values()])
+      })
+    )
+  })
+
   test('"-" and "_" in a name are the same', () => {
     expect(KernelCmdline.print(parse("no-timer-check a_b=1 a-b=2 no_timer_check"))).toBe("a-b=2 no_timer_check")
   })
@@ -168,7 +201,9 @@ describe("KernelCmdline", () => {
     expect(reasonOf(KernelCmdline.parse("a -- b -- c"))).toBe("NotExpressible")
     expect(reasonOf(KernelCmdline.make([{ key: "--" }]))).toBe("NotExpressible")
     expect(reasonOf(KernelCmdline.make([{ key: "a b", value: "c" }]))).toBe("none")
-    expect(reasonOf(KernelCmdline.make([{ key: "a", value: "b\nc" }]))).toBe("NotExpressible")
+    for (const value of ["b\nc", "b\0c", 'b "c d', 'say "b c" d']) {
+      expect([value, reasonOf(KernelCmdline.make([{ key: "a", value }]))]).toEqual([value, "NotExpressible"])
+    }
     expect(reasonOf(KernelCmdline.make([{ key: "", value: "b" }]))).toBe("NotExpressible")
   })
 

@@ -5,6 +5,7 @@
  */
 import type { Check, Finding } from "./check/Check.ts"
 import { dependencies } from "./check/dependencies.ts"
+import { failures } from "./check/failures.ts"
 import { files } from "./check/files.ts"
 import { imports } from "./check/imports.ts"
 import { licences } from "./check/licences.ts"
@@ -23,6 +24,7 @@ export const checks: ReadonlyArray<Check> = [
   compile,
   types,
   lint,
+  failures,
   imports,
   dependencies,
   licences,

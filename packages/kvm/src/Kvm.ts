@@ -1,5 +1,13 @@
 /** Machines on `/dev/kvm`, run by capsa's own monitor. */
-import { Backend, BackendError, type Capabilities, type Finding, type ProbeReport } from "@capsa/core"
+import {
+  Backend,
+  BackendError,
+  type Capabilities,
+  type Finding,
+  noFeatures,
+  type ProbeReport,
+  unsupported
+} from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,7 +23,14 @@ export const capabilities: Capabilities = {
   maxMemoryMib: 1024 * 1024,
   pause: true,
   powerButton: true,
-  panicNotifier: true
+  panicNotifier: true,
+  features: {
+    ...noFeatures("its monitor has no device for it"),
+    uefi: unsupported("its monitor starts kernels itself, without firmware"),
+    limits: unsupported("its machines run in this process, which they share"),
+    processIsolation: unsupported("its machines run in this process"),
+    mainProcess: unsupported("the built-in guest runs a shell and nothing else")
+  }
 }
 
 const emulated = (instructionNs: number) =>

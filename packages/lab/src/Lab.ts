@@ -52,7 +52,10 @@ export interface LabOptions {
   readonly environment?: Readonly<Record<string, string>>
   /** Default: 4096. */
   readonly memoryMib?: number
-  /** Default: 2. */
+  /**
+   * Default: 1. With more, QEMU 7.2 to 10.0 now and then loses the state of a guest, or of the lab's own kernel, when one
+   * processor interrupts another that is entering a guest.
+   */
   readonly cpus?: number
   /** Virtual time that counts instructions, on one processor: the same work takes the same time in every run. */
   readonly icount?: boolean

@@ -1,6 +1,7 @@
 /** A failure of the C library, as it told it. */
 
 import { constants } from "node:os"
+import { BootStageName } from "@capsa/core"
 import * as Schema from "effect/Schema"
 
 /** The names of `enum capsa_status`, by value. @category models */
@@ -42,7 +43,9 @@ export class NativeError extends Schema.TaggedError<NativeError>("@capsa/native/
   operation: Schema.optional(Schema.String),
   subject: Schema.optional(Schema.String),
   field: Schema.optional(Schema.String),
-  errno: Schema.optional(Schema.String)
+  errno: Schema.optional(Schema.String),
+  /** The last that a machine had reached. */
+  stage: Schema.optional(BootStageName)
 }) {
   override get message(): string {
     return this.subject === undefined ? this.detail : `${this.detail} (${this.subject})`
@@ -54,19 +57,23 @@ const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) 
 const orUndefined = (text: string) => (text === "" ? undefined : text)
 
 /** The error for a record that the library filled. @category constructors */
-export const fromRecord = (record: {
-  readonly status: number
-  readonly errno: number
-  readonly operation: string
-  readonly subject: string
-  readonly field: string
-  readonly message: string
-}): NativeError =>
+export const fromRecord = (
+  record: {
+    readonly status: number
+    readonly errno: number
+    readonly operation: string
+    readonly subject: string
+    readonly field: string
+    readonly message: string
+  },
+  stage?: BootStageName
+): NativeError =>
   new NativeError({
     status: nativeStatuses[record.status] ?? "Host",
     detail: record.message,
     operation: orUndefined(record.operation),
     subject: orUndefined(record.subject),
     field: orUndefined(record.field),
-    errno: record.errno === 0 ? undefined : (errnoNames.get(record.errno) ?? String(record.errno))
+    errno: record.errno === 0 ? undefined : (errnoNames.get(record.errno) ?? String(record.errno)),
+    stage
   })

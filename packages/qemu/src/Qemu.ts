@@ -1,5 +1,5 @@
 /** Machines on QEMU: where capsa's own monitor cannot run, and beside it. */
-import { Backend, type BackendError, type Capabilities, type ProbeReport } from "@capsa/core"
+import { Backend, type BackendError, type Capabilities, noFeatures, type ProbeReport, unsupported } from "@capsa/core"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -21,7 +21,14 @@ export const capabilities: Capabilities = {
   maxMemoryMib: 512 * 1024,
   pause: true,
   powerButton: true,
-  panicNotifier: true
+  panicNotifier: true,
+  features: {
+    ...noFeatures("capsa gives QEMU no device for it"),
+    uefi: unsupported("capsa starts kernels on QEMU directly, without firmware"),
+    limits: unsupported("capsa puts its processes under no limits"),
+    processIsolation: unsupported("its processes have no jail"),
+    mainProcess: unsupported("the built-in guest runs a shell and nothing else")
+  }
 }
 
 /** @category models */

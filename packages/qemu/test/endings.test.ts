@@ -62,7 +62,7 @@ describe("fromStderr", () => {
     ["qemu-system-x86_64: Error loading uncompressed kernel without PVH ELF Note", "KernelInvalid", "/boot/vmlinuz"],
     ["qemu: error reading initrd /y: Failed to open file: No such file", "InitrdUnreadable", "/boot/initrd"],
     ["qemu: initrd is too large, cannot support.(max: 2, need 6)", "InitrdInvalid", "/boot/initrd"],
-    ["cannot set up guest memory 'pc.ram': Cannot allocate memory", "HostResources", "9000000"],
+    ["cannot set up guest memory 'pc.ram': Cannot allocate memory", "MemoryInvalid", "9000000"],
     ["Address space limit 0xffffffffff < 0x2067fffffff phys-bits too low (40)", "MemoryInvalid", "9000000"],
     ["Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-q35-7.2' is 288", "Unsupported", "300"]
   ])("%p is %s of %s", (stderr, reason, subject) => {

@@ -8,6 +8,8 @@ import {
   type BootPlan,
   type BootStageName,
   type Capabilities,
+  type MachineError,
+  noFeatures,
   type VmBootError,
   type VmExit
 } from "@capsa/core"
@@ -15,7 +17,7 @@ import { GuestImage } from "capsa/GuestImage"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { linux } from "./internal/linux.ts"
+import { type LinuxOptions, linux, linuxWith } from "./internal/linux.ts"
 import { boot } from "./internal/simulatedMachine.ts"
 
 /** What the script of a guest can do. @category models */
@@ -29,7 +31,12 @@ export interface Guest {
   readonly powerButton: Effect.Effect<void>
 }
 
-/** A guest: how it ends is how the machine ends. It is interrupted when the machine is killed. @category models */
+/**
+ * A guest: how it ends is how the machine ends; one that dies of a defect ends it as `Failed`. It is interrupted when the
+ * machine is killed, which does not wait for it.
+ *
+ * @category models
+ */
 export type Script = (guest: Guest) => Effect.Effect<VmExit>
 
 /** @category models */
@@ -40,12 +47,21 @@ export interface SimulatedOptions {
   readonly beforeStage?:
     | ((stage: SimulatedStage, plan: BootPlan) => Effect.Effect<void, BackendError | VmBootError>)
     | undefined
+  /** Happens before a machine does what it is told: takes its time, or refuses. */
+  readonly beforeOperation?:
+    | ((operation: SimulatedOperation, plan: BootPlan) => Effect.Effect<void, MachineError>)
+    | undefined
+  /** Happens between the end of a machine, a kill included, and the report of it: takes its time. */
+  readonly beforeExit?: ((exit: VmExit, plan: BootPlan) => Effect.Effect<void>) | undefined
   /** What this backend can do, where it differs from the usual. */
   readonly capabilities?: Partial<Capabilities> | undefined
 }
 
 /** The stages that a backend sees. @category models */
 export type SimulatedStage = Extract<BootStageName, "created" | "loaded" | "started">
+
+/** What a machine can be told to do, except `kill`, which never fails. @category models */
+export type SimulatedOperation = "powerOff" | "pause" | "resume"
 
 /** Counts the machines of a simulated backend. @category tags */
 export class Machines extends Context.Tag("@capsa/testing/Machines")<
@@ -68,10 +84,11 @@ export const capabilities: Capabilities = {
   maxMemoryMib: 1024 * 1024,
   pause: true,
   powerButton: true,
-  panicNotifier: false
+  panicNotifier: false,
+  features: noFeatures("a simulated machine has a console and nothing else")
 }
 
-export { linux }
+export { type LinuxOptions, linux, linuxWith }
 
 /**
  * The simulated backend, with a built-in guest that needs no files.
@@ -97,7 +114,7 @@ export const layer = (options: SimulatedOptions = {}): Layer.Layer<Backend | Gue
         description: "simulated machines",
         capabilities: { ...capabilities, ...options.capabilities },
         passedOver: [],
-        boot: (plan) => Effect.zipRight(count, boot(plan, options.guest ?? linux, options.beforeStage ?? noDelay))
+        boot: (plan) => Effect.zipRight(count, boot(plan, options))
       }).pipe(
         Context.add(Machines, { begun: Effect.sync(() => begun), alive: Effect.sync(() => alive.size) }),
         Context.add(GuestImage, {
@@ -106,5 +123,3 @@ export const layer = (options: SimulatedOptions = {}): Layer.Layer<Backend | Gue
       )
     })
   )
-
-const noDelay = () => Effect.void

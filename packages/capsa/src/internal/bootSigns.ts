@@ -4,8 +4,10 @@
  */
 
 export interface Signs {
-  /** The first process was started. */
+  /** The first process was started, or is about to be. */
   init: boolean
+  /** It has said so itself. */
+  initSpoke: boolean
   /** The message of the kernel's panic. */
   panic: string | undefined
   /** The kernel has printed its last line: from here it restarts or loops for ever. */
@@ -27,7 +29,7 @@ const newline = 0x0a
 const stamp = /^(?:\[ *\d+\.\d+\])?(?:\[ *[TC]\d+\])? ?/
 
 export const make = (): BootSigns => {
-  const signs: Signs = { init: false, panic: undefined, panicOver: false }
+  const signs: Signs = { init: false, initSpoke: false, panic: undefined, panicOver: false }
   let line: Buffer = Buffer.alloc(0)
 
   const takeLine = () => {
@@ -60,7 +62,8 @@ export const make = (): BootSigns => {
 const candidates = Uint8Array.from({ length: 256 }, (_, byte) => ("[ Kc-R".includes(String.fromCharCode(byte)) ? 1 : 0))
 
 const readLine = (text: string, signs: Signs): void => {
-  if (text === "capsa: init" || /^Run \/.* as init process$/.test(text)) signs.init = true
+  if (text === "capsa: init") signs.initSpoke = true
+  if (signs.initSpoke || /^Run \/.* as init process$/.test(text)) signs.init = true
   const panic = /^Kernel panic - not syncing: (.*)/.exec(text)
   // A panic while panicking only repeats itself: the first message is the reason.
   if (panic !== null) signs.panic ??= panic[1] ?? ""

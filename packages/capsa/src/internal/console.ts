@@ -1,4 +1,5 @@
-import { ConsoleError, type Machine } from "@capsa/core"
+import { ConsoleError, type Machine, type VmExit } from "@capsa/core"
+import * as Exit from "@capsa/core/VmExit"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -13,8 +14,8 @@ export interface ConsoleSink {
   /** Number of bytes so far. */
   readonly position: () => number
   readonly append: (bytes: Uint8Array) => void
-  /** No more output will come. */
-  readonly end: () => void
+  /** No more output will come: the machine has ended so. */
+  readonly end: (exit: VmExit) => void
 }
 
 /** What a reader takes at a time. */
@@ -34,7 +35,7 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
   // Small enough that what stands before a match is still in the ring when the match is found.
   const pieceMax = Math.min(chunkMax, historyBytes >> 1)
   let consumed = 0
-  let ended = false
+  let ended: VmExit | undefined
 
   const wakeReaders = () => {
     for (const wake of [...readers]) wake()
@@ -49,8 +50,8 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
     wakeReaders()
   }
 
-  const end = () => {
-    ended = true
+  const end = (exit: VmExit) => {
+    ended = exit
     for (const waiter of [...waiters]) waiter.end()
     wakeReaders()
   }
@@ -58,7 +59,7 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
   /** Checks and subscribes in one step, so that nothing comes in between. */
   const arrival = (position: number): Effect.Effect<void> =>
     Effect.async((resume) => {
-      if (ring.end() > position || ended) return resume(Effect.void)
+      if (ring.end() > position || ended !== undefined) return resume(Effect.void)
       const wake = () => {
         readers.delete(wake)
         resume(Effect.void)
@@ -83,13 +84,12 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
     return { text: groups[0], before, match: groups, index, lost }
   }
 
-  const failure = (reason: ConsoleError["reason"], patterns: ReadonlyArray<Pattern>, from: number): ConsoleError => {
+  const failure = (patterns: ReadonlyArray<Pattern>, from: number): ConsoleError => {
     const pattern = patterns
       .map((each) => (typeof each === "string" ? JSON.stringify(each) : String(each)))
       .join(" or ")
-    const { what, hint } = complaints[reason]
     const received = Buffer.from(ring.read(Math.max(from, ring.end() - receivedMax)).bytes).toString()
-    return new ConsoleError({ reason, pattern, received, hint, detail: `${what} while waiting for ${pattern}.` })
+    return new ConsoleError({ ...complaint(ended, pattern), pattern, received, exit: ended })
   }
 
   const firstMatch = (patterns: ReadonlyArray<Pattern>) =>
@@ -106,12 +106,12 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
         },
         end: () => {
           waiters.delete(waiter)
-          resume(Effect.fail(failure("Ended", patterns, from)))
+          resume(Effect.fail(failure(patterns, from)))
         }
       }
       waiters.add(waiter)
       waiter.feed(unread.bytes)
-      if (ended && waiters.has(waiter)) waiter.end()
+      if (ended !== undefined && waiters.has(waiter)) waiter.end()
       return Effect.sync(() => waiters.delete(waiter))
     })
 
@@ -124,7 +124,7 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
     if (options?.timeout === undefined) return yield* match
     return yield* Effect.timeoutFail(match, {
       duration: options.timeout,
-      onTimeout: () => failure("Timeout", patterns, consumed)
+      onTimeout: () => failure(patterns, consumed)
     })
   })
 
@@ -144,13 +144,15 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
   return { console, position: ring.end, append, end }
 }
 
-const complaints = {
-  Timeout: {
-    what: "The time was up",
-    hint: "Look at `received`: the pattern may not fit it, or the guest may need more time. Nothing was consumed."
-  },
-  Ended: {
-    what: "The machine ended",
-    hint: "Look at `received` and at the machine's exit: `vm.wait`."
-  }
-}
+const complaint = (exit: VmExit | undefined, pattern: string) =>
+  exit === undefined
+    ? {
+        reason: "Timeout" as const,
+        detail: `The time was up while waiting for ${pattern}.`,
+        hint: "Look at `received`: the pattern may not fit it, or the guest may need more time. Nothing was consumed."
+      }
+    : {
+        reason: "Ended" as const,
+        detail: `The machine ended (${Exit.format(exit)}) while waiting for ${pattern}.`,
+        hint: "Look at `received`, the last that it said, and at `exit`, how it ended."
+      }

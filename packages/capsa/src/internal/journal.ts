@@ -1,4 +1,5 @@
-import { type BootStage, BootStageName, type VmExit, type VmStatus } from "@capsa/core"
+import { type BootStage, BootStageName, type VmStatus } from "@capsa/core"
+import { mayFollow } from "@capsa/core/VmStatus"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
@@ -17,18 +18,15 @@ export interface Journal extends Pick<Vm, "status" | "statusChanges" | "stages" 
   /** Notes a stage, unless it was noted before. */
   readonly reach: (stage: BootStage) => Effect.Effect<void>
   readonly reachNow: (name: BootStageName) => Effect.Effect<void>
-  readonly paused: Effect.Effect<void>
-  readonly resumed: Effect.Effect<void>
-  readonly stopping: Effect.Effect<void>
-  readonly ended: (exit: VmExit) => Effect.Effect<void>
+  /**
+   * Goes to a state if it may follow the one at hand, and tells whether it did: a change that comes too late, such as a
+   * pause that a kill overtook, changes nothing.
+   */
+  readonly enter: (status: VmStatus) => Effect.Effect<boolean>
 }
 
 export const make = Effect.fnUntraced(function* (millisSinceLaunch: Effect.Effect<number>) {
   const state = yield* SubscriptionRef.make<State>({ status: { _tag: "Running" }, stages: [] })
-
-  /** A change that comes too late, such as a pause that a kill overtook, changes nothing. */
-  const change = (status: VmStatus, ...from: ReadonlyArray<VmStatus["_tag"]>) =>
-    SubscriptionRef.update(state, (now) => (from.includes(now.status._tag) ? { ...now, status } : now))
 
   const reach = (stage: BootStage) =>
     SubscriptionRef.update(state, (now) =>
@@ -50,10 +48,10 @@ export const make = Effect.fnUntraced(function* (millisSinceLaunch: Effect.Effec
     ),
     reach,
     reachNow: (name) => Effect.flatMap(millisSinceLaunch, (atMs) => reach({ name, atMs })),
-    paused: change({ _tag: "Paused" }, "Running"),
-    resumed: change({ _tag: "Running" }, "Paused"),
-    stopping: change({ _tag: "Stopping" }, "Running", "Paused"),
-    ended: (exit) => change({ _tag: "Ended", exit }, "Running", "Paused", "Stopping")
+    enter: (status) =>
+      SubscriptionRef.modify(state, (now) =>
+        mayFollow(now.status._tag, status._tag) ? [true, { ...now, status }] : [false, now]
+      )
   } satisfies Journal
 })
 

@@ -5,37 +5,44 @@ import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as BootSigns from "./bootSigns.ts"
 import type { ConsoleSink } from "./console.ts"
-import { refine } from "./exitRefinement.ts"
+import { type HostActs, refine } from "./exitRefinement.ts"
 import type { Journal } from "./journal.ts"
 
 /** How long a kernel that has panicked may be silent before it counts as standing still. */
 const silenceMax = "2 seconds"
+/** A kernel announces the first process before it tries to run it, and has panicked by then if it could not. */
+const initFailureTime = "250 millis"
 /** How long the last output may take after the end. */
 const lastOutputTime = "1 second"
 
 /**
  * Takes everything that the machine says until it ends, in fibers of the scope around it. Gives the machine's exit, with what
- * its console told of it; by then all output has arrived.
+ * its console told of it; by then all output has arrived. `ready` completes when the first process runs.
  */
 export const pump = Effect.fnUntraced(function* (
   machine: Machine,
   sink: ConsoleSink,
   journal: Journal,
-  bootAt: number
+  bootAt: number,
+  acts: HostActs
 ) {
   const scanner = BootSigns.make()
   const panicOver = yield* Deferred.make<void>()
-  let stoodStill = false
+  const announced = yield* Deferred.make<void>()
+  const ready = yield* Deferred.make<void>()
 
   const receive = (bytes: Uint8Array) => {
     const first = sink.position() === 0
     const before = { ...scanner.signs }
     sink.append(bytes)
     scanner.feed(bytes)
-    const { init, panicOver: over } = scanner.signs
+    const { init, initSpoke, panicOver: over } = scanner.signs
     return Effect.all([
       first ? journal.reachNow("kernel") : Effect.void,
-      init && !before.init ? journal.reachNow("init") : Effect.void,
+      init && !before.init
+        ? Effect.zipRight(journal.reachNow("init"), Deferred.succeed(announced, undefined))
+        : Effect.void,
+      initSpoke ? Deferred.succeed(ready, undefined) : Effect.void,
       over ? Deferred.succeed(panicOver, undefined) : Effect.void
     ])
   }
@@ -46,11 +53,18 @@ export const pump = Effect.fnUntraced(function* (
   const stages = yield* Effect.forkScoped(
     Stream.runForEach(machine.stages, ({ name, atMs }) => journal.reach({ name, atMs: bootAt + atMs }))
   )
+  yield* Deferred.await(announced).pipe(
+    Effect.zipRight(Effect.sleep(initFailureTime)),
+    Effect.zipRight(
+      Effect.suspend(() => (scanner.signs.panic === undefined ? Deferred.succeed(ready, undefined) : Effect.void))
+    ),
+    Effect.forkScoped
+  )
   yield* Deferred.await(panicOver).pipe(
     Effect.zipRight(silence(sink)),
     Effect.zipRight(
       Effect.sync(() => {
-        stoodStill = true
+        acts.killedStandingStill = true
       })
     ),
     Effect.zipRight(Effect.logWarning("the guest's kernel panicked and stands still: killing the machine")),
@@ -58,13 +72,15 @@ export const pump = Effect.fnUntraced(function* (
     Effect.forkScoped
   )
 
-  return Effect.gen(function* () {
+  const end = Effect.gen(function* () {
     const exit = yield* machine.exit
     yield* Effect.timeoutOption(Effect.zip(Fiber.await(bytes), Fiber.await(stages)), lastOutputTime)
     scanner.finish()
-    sink.end()
-    return refine(exit, scanner.signs, stoodStill)
+    const refined = refine(exit, scanner.signs, acts)
+    sink.end(refined)
+    return refined
   })
+  return { end, ready: Deferred.await(ready) }
 })
 
 const silence = (sink: ConsoleSink): Effect.Effect<void> =>

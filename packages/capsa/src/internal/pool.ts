@@ -43,8 +43,9 @@ export const make = Effect.fnUntraced(function* <R>({ name, min, max, idleTimeTo
     while (backoff.mayLaunch() && roster.missing() > 0) fork(lead(roster.add(), backoff.round()))
   }
 
-  const lead = (slot: Roster.Slot, round: number): Effect.Effect<void, never, Backend | R> =>
-    Effect.gen(function* () {
+  const lead = (slot: Roster.Slot, round: number): Effect.Effect<void, never, Backend | R> => {
+    const spawnedBefore = metrics.spawns.tally().count
+    return Effect.gen(function* () {
       const [spawnTime, vm] = yield* Effect.timed(spawn)
       metrics.spawns.add(spawnTime)
       yield* backoff.cameUp
@@ -55,7 +56,7 @@ export const make = Effect.fnUntraced(function* <R>({ name, min, max, idleTimeTo
       if (status._tag === "Ended" && !wasUsed && age < provenAfterMs) return yield* endedEarly(status.exit)
     }).pipe(
       Effect.catchAllDefect((defect) => broken(defect)),
-      Effect.catchAll((error) => noteFailure(error, round)),
+      Effect.catchAll((error) => noteFailure(error, round, spawnedBefore)),
       Effect.zipRight(
         Effect.sync(() => {
           roster.move(slot, "retiring")
@@ -71,13 +72,19 @@ export const make = Effect.fnUntraced(function* <R>({ name, min, max, idleTimeTo
       ),
       Effect.annotateLogs("pool", name)
     )
+  }
 
-  const noteFailure = (error: PoolError, round: number) =>
+  const noteFailure = (error: PoolError, round: number, spawnedBefore: number) =>
     Effect.sync(() => {
       metrics.launchFailures.add()
       const failuresInARow = backoff.failed(round)
-      if (!error.retryable) roster.disappoint(error, 1)
-      else if (failuresInARow >= Backoff.patience) roster.disappoint(error)
+      if (error.reason === "Unlaunchable") return roster.disappoint(error, 1)
+      // A launch has tried again for half a minute itself, a machine that did not become ready is tried again here.
+      const isOutage =
+        error.reason === "LaunchFailed"
+          ? metrics.spawns.tally().count === spawnedBefore
+          : failuresInARow >= Backoff.patience
+      if (isOutage) roster.disappoint(error)
     }).pipe(Effect.zipRight(Effect.logWarning("a machine of the pool failed", error)))
 
   /** Lends a machine out until it is no good any more, or not wanted; tells whether anybody has used it. */

@@ -10,19 +10,22 @@ export const closed = new PoolError({
 export const invalid = (field: string, detail: string, hint: string): PoolError =>
   new PoolError({ reason: "Invalid", field, detail, hint })
 
-/** A launch failed: for this once, or so that the next will fail too. */
-export const launchFailed = (cause: VmError): PoolError =>
-  new PoolError({
+/** A launch failed, after all that `Vm.launch` has tried. */
+export const launchFailed = (cause: VmError): PoolError => {
+  // A guest may do so once in a while, on a busy host above all.
+  if (cause.reason === "GuestEnded" || cause.reason === "Timeout") return notReady(cause)
+  return new PoolError({
     reason: cause.retryable ? "LaunchFailed" : "Unlaunchable",
     detail: `A machine of the pool could not be launched: ${cause.message}`,
     hint: cause.hint,
     cause
   })
+}
 
 /** A machine came up, and `ready` did not succeed. */
 export const notReady = (cause: unknown): PoolError =>
   new PoolError({
-    reason: "LaunchFailed",
+    reason: "NotReady",
     detail: `A machine of the pool did not become ready: ${Predicate.isError(cause) ? cause.message : String(cause)}`,
     hint:
       Predicate.hasProperty(cause, "hint") && Predicate.isString(cause.hint)
@@ -34,7 +37,7 @@ export const notReady = (cause: unknown): PoolError =>
 /** A machine came up and ended before anybody could use it. */
 export const endedEarly = (exit: VmExit): PoolError =>
   new PoolError({
-    reason: "LaunchFailed",
+    reason: "NotReady",
     detail: `A machine of the pool ended before it was used: ${"detail" in exit ? exit.detail : exit._tag}`,
     hint: `${launchOutside}, and read its console.`
   })

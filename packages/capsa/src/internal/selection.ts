@@ -1,4 +1,11 @@
-import { Backend, BackendError, type BackendName, type PassedOver, type ProbeReport } from "@capsa/core"
+import {
+  Backend,
+  BackendError,
+  type BackendName,
+  type Capabilities,
+  type PassedOver,
+  type ProbeReport
+} from "@capsa/core"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -7,6 +14,8 @@ import * as Layer from "effect/Layer"
 /** A backend that may be chosen, as data. @category models */
 export interface Candidate {
   readonly name: BackendName
+  /** What it can do where it works. */
+  readonly capabilities: Capabilities
   /** Looks at the host; never fails. */
   readonly probe: Effect.Effect<ProbeReport>
   /** Fails where the backend cannot serve. */
@@ -18,18 +27,23 @@ export const select = (candidates: ReadonlyArray<Candidate>): Layer.Layer<Backen
   Config.string("CAPSA_BACKEND").pipe(
     Config.withDefault("auto"),
     Effect.orDie,
-    Effect.map((wanted) => (wanted === "auto" ? firstOf(candidates, []) : named(wanted, candidates))),
+    Effect.map((wanted) => (wanted === "auto" ? firstOf(candidates, []) : named(wanted, candidates, "CAPSA_BACKEND"))),
     Layer.unwrapEffect
   )
 
-const named = (wanted: string, candidates: ReadonlyArray<Candidate>): Layer.Layer<Backend, BackendError> =>
+/** The candidate of a name that `subject` gave, which fails where there is none. */
+export const named = (
+  wanted: string,
+  candidates: ReadonlyArray<Candidate>,
+  subject: string
+): Layer.Layer<Backend, BackendError> =>
   candidates.find(({ name }) => name === wanted)?.layer ??
   Layer.fail(
     new BackendError({
-      reason: "NoneAvailable",
-      detail: `There is no backend "${wanted}".`,
-      hint: `Set CAPSA_BACKEND to ${["auto", ...candidates.map(({ name }) => name)].join(", ")}, or unset it.`,
-      subject: "CAPSA_BACKEND"
+      reason: "UnknownBackend",
+      detail: `There is no backend "${wanted}" here.`,
+      hint: `Set ${subject} to ${["auto", ...candidates.map(({ name }) => name)].join(", ")}, or unset it.`,
+      subject
     })
   )
 

@@ -32,10 +32,11 @@ export const linksIn = (markdown: string): ReadonlyArray<Link> =>
     return found.map((match) => ({ target: match[1] ?? match[2] ?? "", line: index + 1 }))
   })
 
-/** The anchors that a Markdown text's headings have on GitHub. */
+/** The anchors of a Markdown text: those that its headings have on GitHub, and those that it sets itself. */
 export const anchorsIn = (markdown: string): ReadonlySet<string> => {
   const anchors = new Set<string>()
   for (const line of prose(markdown)) {
+    for (const [, id] of line.matchAll(/<a id="([^"]+)"><\/a>/g)) anchors.add(id ?? "")
     const heading = /^#{1,6}\s+(.*?)\s*#*$/.exec(line)?.[1]
     if (heading === undefined) continue
     const slug = heading
@@ -62,7 +63,7 @@ export const links: Check = {
         const where = `${page}:${line}`
         if (!(await isInTree(tree.root, file))) findings.push({ where, what: `${target} leads nowhere` })
         else if (anchor !== undefined && file.endsWith(".md") && !anchorsIn(await tree.read(file)).has(anchor)) {
-          findings.push({ where, what: `${target}: no such heading` })
+          findings.push({ where, what: `${target}: no such anchor` })
         }
       }
     }

@@ -22,8 +22,6 @@ export interface BunTestOptions {
   readonly testTimeoutMs: number
   /** For all files together. */
   readonly timeoutMs: number
-  /** How often a test that failed is tried again. */
-  readonly retries?: number
   /** How many files run at a time, each in a process of its own; all in one process if absent. */
   readonly parallel?: number
 }
@@ -82,7 +80,6 @@ export const bunTestInLab = async (options: BunTestOptions, watch: Watch): Promi
 
 const argumentsFor = (options: BunTestOptions, report: string): ReadonlyArray<string> => [
   `--timeout=${options.testTimeoutMs}`,
-  `--retry=${options.retries ?? 0}`,
   "--reporter=junit",
   `--reporter-outfile=${report}`,
   ...options.files.map((file) => `./${file}`)

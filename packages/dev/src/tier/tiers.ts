@@ -3,14 +3,16 @@
  *
  * @since 0.1.0
  */
+import { basename } from "node:path"
 import { checks, format, runChecks } from "../Checks.ts"
 import { root } from "../Folders.ts"
 import { Progress } from "../Progress.ts"
+import { Slots } from "../Slots.ts"
 import { open } from "../Tree.ts"
 import { bunTest, bunTestInLab, testFiles } from "./BunTest.ts"
 import { native } from "./native.ts"
 import { failed, prefix, type Results, sum } from "./Results.ts"
-import type { Tier } from "./Tier.ts"
+import type { Tier, Watch } from "./Tier.ts"
 
 const minute = 60_000
 
@@ -54,15 +56,12 @@ const machines: Tier = {
   }
 }
 
-/**
- * About one boot in thirty ends by itself in the lab's emulated virtualisation while both processors are busy; the cause
- * is not found yet, so it is told in docs/TESTING.md and tried again.
- */
-const labRetries = 2
+/** The lab's machines have one processor each, so as many run at a time as the host has at least. */
+const labsAtATime = 2
 
 /**
- * The same tests on KVM in the lab, where Bun is 10 to 50 times slower, with those that are about KVM alone; then the
- * tests of and with the lab itself.
+ * The same tests on KVM in the lab, where Bun is 10 to 50 times slower, with those that are about KVM alone, each file in
+ * a machine of its own; then the tests of and with the lab itself.
  */
 const lab: Tier = {
   name: "lab",
@@ -71,12 +70,22 @@ const lab: Tier = {
     const inside = testFiles().filter((file) => isMachineTest(file) || isKvmTest(file))
     const outside = testFiles().filter(isLabTest)
     const limits = { testTimeoutMs: 20 * minute, timeoutMs: 45 * minute }
+    const slots = new Slots(labsAtATime)
+    const runs = inside.map((file) =>
+      slots.run(() => bunTestInLab({ files: [file], env, ...limits }, watchOf(basename(file), watch)))
+    )
     return sum([
-      prefix("inside", await bunTestInLab({ files: inside, env, retries: labRetries, ...limits }, watch)),
+      prefix("inside", sum(await Promise.all(runs))),
       prefix("outside", await bunTest({ files: outside, ...limits }, watch))
     ])
   }
 }
+
+/** One of several that run at the same time. */
+const watchOf = (name: string, { log, report }: Watch): Watch => ({
+  log: (line) => log(`${name}: ${line}`),
+  report: (text) => report(`${name}: ${text}`)
+})
 
 /** All tiers, in the order in which they run. */
 export const tiers: ReadonlyArray<Tier> = [check, unit, native, machines, lab]

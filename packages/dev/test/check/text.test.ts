@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test"
 import { format, runChecks } from "../../src/Checks.ts"
 import { explainedIn, problemsIn, unexplainedSystemPackages } from "../../src/check/dependencies.ts"
+import { failures } from "../../src/check/failures.ts"
 import { files } from "../../src/check/files.ts"
 import { isAllowed, licences } from "../../src/check/licences.ts"
 import { anchorsIn, links } from "../../src/check/links.ts"
@@ -71,8 +72,8 @@ describe("links", () => {
     })
     expect((await links.run(tree)).map(({ what, where }) => `${where} ${what}`)).toEqual([
       "README.md:2 docs/B.md leads nowhere",
-      "README.md:2 docs/A.md#three: no such heading",
-      "README.md:3 #titel: no such heading",
+      "README.md:2 docs/A.md#three: no such anchor",
+      "README.md:3 #titel: no such anchor",
       "README.md:7 picture.svg leads nowhere",
       "README.md:8 docs/K.md leads nowhere",
       "docs/A.md:2 ../../etc/passwd leads nowhere"
@@ -80,8 +81,25 @@ describe("links", () => {
   })
 
   test("knows how headings become anchors", () => {
-    const markdown = "# A `b_c` & D\n## Same\n## Same\n### See [this](x.md)\n```\n# no\n```\n"
-    expect([...anchorsIn(markdown)]).toEqual(["a-b_c--d", "same", "same-1", "see-this"])
+    const markdown = '# A `b_c` & D\n## Same\n## Same\n### See [this](x.md)\n```\n# no\n```\n| <a id="own"></a>x |\n'
+    expect([...anchorsIn(markdown)]).toEqual(["a-b_c--d", "same", "same-1", "see-this", "own"])
+  })
+})
+
+describe("failures", () => {
+  test("finds a class of errors without a table, and a page that is not what the code says", async () => {
+    await using tree = await treeWith({
+      "docs/FAILURES.md": "| KnownError | what happened | retryable | what to do |\n",
+      "docs/examples/failures/page.ts":
+        "console.error('docs/FAILURES.md:1: differs', process.argv.at(-1)); process.exit(1)",
+      "packages/core/src/KnownError.ts": "export class KnownError extends Schema.TaggedError<KnownError>()",
+      "packages/core/src/NewError.ts": "export class NewError extends Schema.TaggedError<NewError>()",
+      "packages/guest/src/InnerError.ts": "export class InnerError extends Schema.TaggedError<InnerError>()"
+    })
+    expect((await failures.run(tree)).map(({ what, where }) => `${where} ${what}`)).toEqual([
+      "docs/FAILURES.md no table for NewError: add its reasons in core/src/Failure.ts",
+      "docs/FAILURES.md:1 differs --check"
+    ])
   })
 })
 

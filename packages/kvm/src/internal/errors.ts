@@ -1,5 +1,6 @@
 /** What a failure of the library means for somebody who wants a machine, and what to do about it. */
 import { BackendError, type BackendErrorReason, VmBootError, type VmBootErrorReason } from "@capsa/core"
+import { isShortage } from "@capsa/core/VmBootError"
 import type { NativeError, NativeStatus } from "@capsa/native"
 
 interface Meaning<Reason> {
@@ -53,11 +54,7 @@ const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = 
   MemoryInvalid: { reason: "MemoryInvalid", hint: "Choose another size for memory." },
   Limit: { reason: "HostResources", hint: "Wait until other machines have ended." },
   NoMemory: { reason: "HostResources", hint: "Free memory on the host, or start a smaller machine." },
-  GuestFault: {
-    reason: "GuestFault",
-    hint: "KVM could not run what the guest does. Look at the console's tail and `dmesg`; try the QEMU backend to tell the kernel's faults from the host's."
-  },
-  State: { reason: "GuestEnded", hint: "It was killed while it started." }
+  State: { reason: "GuestEnded", hint: "It was killed, or its backend closed, while it started: launch another." }
 }
 
 const otherBootMeaning: Meaning<VmBootErrorReason> = {
@@ -65,15 +62,17 @@ const otherBootMeaning: Meaning<VmBootErrorReason> = {
   hint: "The host refused a system call; its error name and the kernel's log (`dmesg`) say more."
 }
 
-/** Host errors that pass by themselves: no more processes, descriptors or locked memory. */
-const shortages = new Set(["EAGAIN", "EMFILE", "ENFILE", "ENOSPC", "EBUSY"])
+const shortage: Meaning<VmBootErrorReason> = {
+  reason: "HostResources",
+  hint: "End other machines, start a smaller one, or raise the limit that is reached: memory, descriptors (`ulimit -n`), processes (`ulimit -u`)."
+}
 
 /** For a failure of a boot. A vanished device is told as the backend's failure. */
 export const bootError = (error: NativeError): BackendError | VmBootError => {
-  if (backendMeanings[error.status] !== undefined) return probeError(error)
-  const meaning = bootMeanings[error.status] ?? otherBootMeaning
-  const reason = error.status === "Host" && shortages.has(error.errno ?? "") ? "HostResources" : meaning.reason
-  return new VmBootError({ ...meaning, reason, ...fieldsOf(error) })
+  const isShort = isShortage(error.errno)
+  if (backendMeanings[error.status] !== undefined && !isShort) return probeError(error)
+  const meaning = isShort ? shortage : (bootMeanings[error.status] ?? otherBootMeaning)
+  return new VmBootError({ ...meaning, stage: error.stage, ...fieldsOf(error) })
 }
 
 const fieldsOf = (error: NativeError) => ({

@@ -6,7 +6,7 @@ export type Request = Pick<LabOptions, "command" | "memoryMib" | "cpus" | "icoun
 export const usage = `usage: bun run lab [options] -- CMD ARGS…
   --icount             one processor and virtual time that counts instructions
   --memory MIB         memory of the machine, in MiB (4096)
-  --cpus N             processors (2)
+  --cpus N             processors (1)
   --mount HOST:GUEST   shows a folder of the host at another place, read-only
   --arch x86_64        the only architecture so far
 `
@@ -14,7 +14,7 @@ export const usage = `usage: bun run lab [options] -- CMD ARGS…
 /** What a command line of the lab asks for; Left says what is wrong with it. */
 export const parseArguments = (words: ReadonlyArray<string>): Either.Either<Request, string> => {
   const mounts: Array<Mount> = []
-  const request = { icount: false, memoryMib: 4096, cpus: 2, mounts }
+  const request = { icount: false, memoryMib: 4096, cpus: 1, mounts }
   const rest = [...words]
   while (rest[0]?.startsWith("--")) {
     const option = rest.shift()

@@ -24,7 +24,7 @@ export const qemuArguments = (options: LabOptions, files: LabFiles): ReadonlyArr
     ...["-cpu", "max,+svm,+npt,-erms,-fsrm"],
     ...(options.icount
       ? ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=1,sleep=off", "-rtc", "clock=vm"]
-      : ["-accel", "tcg,thread=multi", "-smp", `${options.cpus ?? 2}`]),
+      : ["-accel", "tcg,thread=multi", "-smp", `${options.cpus ?? 1}`]),
     ...["-kernel", files.kernel, "-initrd", `${files.folder}/initrd`],
     ...["-append", "console=ttyS0 panic=-1 mitigations=off"],
     ...["-serial", `file:${files.folder}/kernel.log`],

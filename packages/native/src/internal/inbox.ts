@@ -1,5 +1,5 @@
 /** What one machine of the library has reported, ready to be waited for. */
-import type { BootStage, VmExit } from "@capsa/core"
+import type { BootStage, BootStageName, VmExit } from "@capsa/core"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -21,6 +21,8 @@ export interface Inbox {
   readonly handle: number
   readonly output: Mailbox.Mailbox<Uint8Array>
   readonly stages: Mailbox.Mailbox<BootStage>
+  /** The last stage so far. */
+  stage: BootStageName | undefined
   readonly started: Deferred.Deferred<void, NativeError>
   readonly exit: Deferred.Deferred<VmExit>
   readonly probed: Deferred.Deferred<ProbeRecord>
@@ -43,6 +45,7 @@ export const makeInbox: Effect.Effect<(handle: number) => Inbox> = Effect.gen(fu
     handle,
     output,
     stages,
+    stage: undefined,
     started: deferred<void, NativeError>(),
     exit: deferred(),
     probed: deferred(),
@@ -70,7 +73,7 @@ const exitOf = (code: number, error: ErrorRecord): VmExit => {
 }
 
 const end = (inbox: Inbox, event: EventRecord) => {
-  Deferred.unsafeDone(inbox.started, Effect.fail(fromRecord(event.error)))
+  Deferred.unsafeDone(inbox.started, Effect.fail(fromRecord(event.error, inbox.stage)))
   Deferred.unsafeDone(inbox.exit, Effect.succeed(exitOf(event.code, event.error)))
   inbox.output.unsafeDone(Exit.void)
   inbox.stages.unsafeDone(Exit.void)
@@ -84,6 +87,7 @@ const signal = (inbox: Inbox, name: keyof Inbox["signals"]) => {
 const stage = (inbox: Inbox, event: EventRecord) => {
   const name = stageNames[event.code]
   if (name === undefined || name === "") return
+  inbox.stage = name
   inbox.stages.unsafeOffer({ name, atMs: event.timeMs })
   if (name === "started") Deferred.unsafeDone(inbox.started, Effect.void)
 }

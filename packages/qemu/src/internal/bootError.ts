@@ -1,9 +1,13 @@
 /** From what QEMU said before it gave up to why a machine did not come up. */
+import { totalmem } from "node:os"
 import { BackendError, type BootPlan, type BootStageName, VmBootError, type VmBootErrorReason } from "@capsa/core"
+import { isShortage } from "@capsa/core/VmBootError"
 import type { SpawnError } from "./supervised.ts"
 
 interface Cause {
   readonly says: RegExp
+  /** What else must hold. */
+  readonly fits?: (plan: BootPlan) => boolean
   readonly reason: VmBootErrorReason
   readonly subject: "kernel" | "initrd" | "memoryMib" | "cpus"
   readonly detail: string
@@ -41,6 +45,14 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Check that the file is there and that this user may read it."
   },
   {
+    says: /cannot set up guest memory/,
+    fits: ({ memoryMib }) => memoryMib * 2 ** 20 > totalmem(),
+    reason: "MemoryInvalid",
+    subject: "memoryMib",
+    detail: "The host has less memory than that in all",
+    hint: "Give the machine less memory."
+  },
+  {
     says: /cannot set up guest memory|Cannot allocate memory/,
     reason: "HostResources",
     subject: "memoryMib",
@@ -48,7 +60,7 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Give the machine less memory, or end others."
   },
   {
-    says: /phys-bits too low|maximum memory size|Invalid memory size/i,
+    says: /phys-bits too low|maximum memory size|Invalid memory size|out of range for parameter 'size'/i,
     reason: "MemoryInvalid",
     subject: "memoryMib",
     detail: "QEMU cannot give a guest that much memory",
@@ -71,7 +83,7 @@ export const fromStderr = (
 ): BackendError | VmBootError => {
   const backend = backendError(stderr)
   if (backend !== undefined) return backend
-  const cause = causes.find(({ says }) => says.test(stderr))
+  const cause = causes.find(({ says, fits }) => says.test(stderr) && (fits?.(plan) ?? true))
   if (cause === undefined) return hostFailure(stderr === "" ? "QEMU ended without a word." : stderr, stage)
   const { detail, hint, reason, subject } = cause
   return new VmBootError({
@@ -143,11 +155,25 @@ export const spawnFailed = ({ cause, errno, program }: SpawnError): BackendError
         backend: "qemu",
         subject: program,
         operation: "spawn",
-        ...(errno === undefined ? {} : { errno }),
+        errno,
         detail: "QEMU could not be started",
         hint: "Check that the file is executable and that this user may start more processes (`ulimit -u`).",
         cause
       })
+
+/** The same for a machine, where a shortage of the host is no fault of QEMU's. */
+export const spawnFailedForBoot = (error: SpawnError): BackendError | VmBootError =>
+  isShortage(error.errno)
+    ? new VmBootError({
+        reason: "HostResources",
+        subject: error.program,
+        operation: "spawn",
+        errno: error.errno,
+        detail: "The host has no room for another QEMU",
+        hint: "End other machines, or raise the limit: processes (`ulimit -u`), descriptors (`ulimit -n`).",
+        cause: error.cause
+      })
+    : spawnFailed(error)
 
 /** @category errors */
 export const programMissing = (program: string): BackendError =>

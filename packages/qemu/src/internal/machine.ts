@@ -19,7 +19,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
-import { fromStderr, hostFailure, spawnFailed } from "./bootError.ts"
+import { fromStderr, hostFailure, spawnFailedForBoot } from "./bootError.ts"
 import type { Connection } from "./connection.ts"
 import { exitOf, type Facts } from "./exit.ts"
 import * as KernelImage from "./kernelImage.ts"
@@ -48,7 +48,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
       Ref.update(stages, (before) => [...before, { name, atMs: Number(now - startedAt) / 1e6 }])
     )
   const names = connectionsOf(plan)
-  const process = yield* Effect.mapError(spawn([program, ...fromPlan(plan, host)], names.length), spawnFailed)
+  const process = yield* Effect.mapError(spawn([program, ...fromPlan(plan, host)], names.length), spawnFailedForBoot)
   const machine = yield* supervise(process)
   yield* Effect.gen(function* () {
     // The greeting comes from a QEMU that runs, the first answer from one that has built the machine and loaded the guest.

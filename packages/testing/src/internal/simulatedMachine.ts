@@ -1,38 +1,37 @@
-import {
-  type BackendError,
-  type BootPlan,
-  type BootStage,
-  type Machine,
-  MachineError,
-  type VmBootError,
-  type VmExit
-} from "@capsa/core"
+import { type BootPlan, type BootStage, type Machine, MachineError, type VmExit } from "@capsa/core"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Mailbox from "effect/Mailbox"
-import type { Guest, Script, SimulatedStage } from "../Simulated.ts"
-
-type BeforeStage = (stage: SimulatedStage, plan: BootPlan) => Effect.Effect<void, BackendError | VmBootError>
+import type { Guest, SimulatedOperation, SimulatedOptions } from "../Simulated.ts"
+import { linux } from "./linux.ts"
 
 /** Pieces of console traffic that wait for the other side, each way. */
 const pieces = 16
 
-export const boot = Effect.fn("Simulated.boot")(function* (plan: BootPlan, script: Script, beforeStage: BeforeStage) {
+export const boot = Effect.fn("Simulated.boot")(function* (plan: BootPlan, options: SimulatedOptions) {
+  const { guest: script = linux, beforeStage = nothing, beforeOperation = nothing, beforeExit = nothing } = options
   const startedAt = yield* Clock.currentTimeMillis
   const output = yield* Mailbox.make<Uint8Array>(pieces)
   const input = yield* Mailbox.make<Uint8Array>(pieces)
   const stages = yield* Mailbox.make<BootStage>()
-  const exit = yield* Deferred.make<VmExit>()
   const button = yield* Deferred.make<void>()
   const running = yield* Effect.makeLatch(true)
+  /** How it ended; `exit` says the same once it is reported. */
+  const over = yield* Deferred.make<VmExit>()
+  const exit = yield* Deferred.make<VmExit>()
 
-  const end = (how: VmExit) =>
-    Effect.zipRight(Effect.all([output.end, input.shutdown, stages.end]), Deferred.succeed(exit, how)).pipe(
-      Effect.uninterruptible
-    )
-  yield* Effect.addFinalizer(() => end({ _tag: "Killed" }))
+  yield* Effect.forkScoped(
+    Effect.gen(function* () {
+      const how = yield* Deferred.await(over)
+      yield* beforeExit(how, plan)
+      yield* Effect.all([output.end, input.shutdown, stages.end])
+      yield* Deferred.succeed(exit, how)
+    })
+  )
+  const kill = Effect.asVoid(Deferred.succeed(over, { _tag: "Killed" }))
+  yield* Effect.addFinalizer(() => Effect.zipRight(kill, Deferred.await(exit)))
 
   for (const name of ["created", "loaded", "started"] as const) {
     yield* beforeStage(name, plan)
@@ -45,24 +44,36 @@ export const boot = Effect.fn("Simulated.boot")(function* (plan: BootPlan, scrip
     readLine: makeReadLine(input),
     powerButton: Deferred.await(button)
   }
-  const fiber = yield* script(guest).pipe(Effect.zipLeft(running.await), Effect.flatMap(end), Effect.forkScoped)
+  // The machine's end waits for no script: one that cannot be interrupted is left behind, as a real guest would be.
+  const life = yield* script(guest).pipe(
+    Effect.catchAllDefect((defect) => Effect.succeed<VmExit>({ _tag: "Failed", detail: `The script died: ${defect}` })),
+    Effect.zipLeft(running.await),
+    Effect.flatMap((how) => Deferred.succeed(over, how)),
+    Effect.forkDaemon
+  )
+  yield* Effect.forkScoped(Effect.zipRight(Deferred.await(over), Fiber.interruptFork(life)))
 
-  const whileRunning = <A>(act: Effect.Effect<A>) =>
-    Effect.flatMap(Deferred.isDone(exit), (over) => (over ? notRunning : Effect.asVoid(act)))
+  const ended = Effect.zipRight(Deferred.await(over), notRunning)
+  const whileRunning = <A, E>(act: Effect.Effect<A, E>) =>
+    Effect.flatMap(Deferred.isDone(over), (done) => (done ? notRunning : Effect.raceFirst(Effect.asVoid(act), ended)))
+  const told = (operation: SimulatedOperation, act: Effect.Effect<unknown>) =>
+    whileRunning(Effect.zipRight(beforeOperation(operation, plan), act))
 
   return {
     console: Mailbox.toStream(output),
     consoleLost: Effect.succeed(0),
     stages: Mailbox.toStream(stages),
     write: (bytes) => whileRunning(input.offer(bytes)),
-    powerOff: whileRunning(Deferred.succeed(button, undefined)),
-    kill: Effect.zipRight(Fiber.interrupt(fiber), end({ _tag: "Killed" })),
-    pause: whileRunning(running.close),
-    resume: whileRunning(running.open),
+    powerOff: told("powerOff", Deferred.succeed(button, undefined)),
+    kill,
+    pause: told("pause", running.close),
+    resume: told("resume", running.open),
     exit: Deferred.await(exit),
     stats: Effect.succeed({})
   } satisfies Machine
 })
+
+const nothing = () => Effect.void
 
 const notRunning = new MachineError({
   reason: "NotRunning",

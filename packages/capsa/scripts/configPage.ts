@@ -1,0 +1,65 @@
+/**
+ * The generated part of docs/CONFIG.md: `bun packages/capsa/scripts/configPage.ts` writes it; a test holds the page
+ * against it.
+ */
+import { type Capabilities, Feature, featureFields, type Support } from "@capsa/core/Capabilities"
+import { fields } from "@capsa/core/ConfigFields"
+import { format } from "@capsa/core/MemorySize"
+import { candidates } from "../src/Backend.ts"
+
+/** The page's path from the root. */
+export const page = "docs/CONFIG.md"
+
+const begin = "<!-- begin: written by packages/capsa/scripts/configPage.ts -->"
+const end = "<!-- end -->"
+
+const row = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
+
+const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [row(head), row(head.map(() => "---")), ...rows.map(row)].join("\n")
+
+const code = (text: string): string => `\`${text}\``
+
+const fieldTable = (): string =>
+  table(
+    ["field", "what to give", "if absent", "meaning"],
+    fields().map(({ path, required, shape, default: value, description }) => [
+      code(path),
+      shape,
+      required ? "required" : value === undefined ? "" : code(JSON.stringify(value)),
+      description
+    ])
+  )
+
+const shown = (support: Support): string => (support.supported ? "yes" : `no: ${support.reason}`)
+
+const capabilityRow = (what: string, field: string, show: (capabilities: Capabilities) => string) => [
+  what,
+  code(field),
+  ...candidates.map(({ capabilities }) => show(capabilities))
+]
+
+const capabilityTable = (): string =>
+  table(
+    ["what", "asked for by", ...candidates.map(({ name }) => code(name))],
+    [
+      capabilityRow("kernel images", "boot.kernel", ({ kernels }) => kernels.join(", ")),
+      capabilityRow("consoles", "boot.console", ({ consoles }) => consoles.join(", ")),
+      capabilityRow("discovery", "boot.discovery", ({ discovery }) => discovery.join(", ")),
+      capabilityRow("processors", "cpus", ({ maxCpus }) => `up to ${maxCpus}`),
+      capabilityRow("memory", "memory", ({ maxMemoryMib }) => `up to ${format(maxMemoryMib)}`),
+      ...Feature.literals.map((feature) =>
+        capabilityRow(featureFields[feature].name, featureFields[feature].field, (can) => shown(can.features[feature]))
+      )
+    ]
+  )
+
+/** The page with its generated part as the code has it now. */
+export const updated = (text: string): string => {
+  const [before = "", rest = ""] = text.split(begin)
+  const after = rest.slice(rest.indexOf(end))
+  const parts = ["## Fields", fieldTable(), "## What each backend can do", capabilityTable()]
+  return `${before}${begin}\n\n${parts.join("\n\n")}\n\n${after}`
+}
+
+if (import.meta.main) await Bun.write(page, updated(await Bun.file(page).text()))

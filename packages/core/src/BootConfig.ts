@@ -1,0 +1,46 @@
+/** What a machine starts. */
+import * as Schema from "effect/Schema"
+import { defaults } from "./ConfigDefaults.ts"
+
+/** A kernel of the user's own, started directly. @category models */
+export const DirectBoot = Schema.Struct({
+  kernel: Schema.propertySignature(Schema.NonEmptyString).annotations({
+    description: "Path of a kernel image: bzImage or vmlinux."
+  }),
+  initrd: Schema.optional(Schema.NonEmptyString).annotations({ description: "Path of its initial RAM disk." }),
+  cmdline: Schema.optional(Schema.String).annotations({
+    description: "Kernel parameters, quoted as the kernel wants it; they win over those that capsa adds."
+  }),
+  console: Schema.optional(Schema.Literal("serial", "virtio")).annotations({
+    default: defaults.console,
+    description: "The console's device: ttyS0, or hvc0 for kernels with virtio-console built in."
+  }),
+  discovery: Schema.optional(Schema.Literal("firmware", "cmdline")).annotations({
+    default: defaults.discovery,
+    description: "How the kernel finds its devices: by firmware tables, or on its command line (no ACPI)."
+  })
+})
+/** @category models */
+export type DirectBoot = typeof DirectBoot.Type
+
+/** Firmware, which finds something to start on the first disk that has it. @category models */
+export const FirmwareBoot = Schema.Struct({
+  firmware: Schema.propertySignature(Schema.Literal("uefi")).annotations({
+    description: "Firmware that finds a system to start on the disks."
+  }),
+  variables: Schema.optional(Schema.NonEmptyString).annotations({
+    description:
+      "Path of the file that keeps the firmware's variables, made if it is missing; without it they are lost."
+  })
+})
+/** @category models */
+export type FirmwareBoot = typeof FirmwareBoot.Type
+
+/** @category models */
+export const BootConfig = Schema.Union(DirectBoot, FirmwareBoot)
+/** @category models */
+export type BootConfig = typeof BootConfig.Type
+
+/** Whether it starts firmware, not a kernel. @category guards */
+export const isFirmware = (boot: BootConfig | undefined): boot is FirmwareBoot =>
+  boot !== undefined && "firmware" in boot

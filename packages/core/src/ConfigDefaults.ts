@@ -1,0 +1,15 @@
+/** What a machine has where its configuration does not say. */
+export const defaults = {
+  cpus: 1,
+  memory: "512MiB",
+  console: "serial",
+  discovery: "firmware",
+  historyBytes: 1024 * 1024,
+  network: "none",
+  isolation: "inline",
+  shareMode: "ro",
+  shareTag: "share",
+  forwardProtocol: "tcp",
+  forwardAddress: "127.0.0.1",
+  policy: "allow"
+} as const
