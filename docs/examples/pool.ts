@@ -8,7 +8,7 @@ const add = (a: number, b: number) =>
     const pool = yield* VmPool.VmPool
     const vm = yield* pool.acquire
     yield* vm.console.writeLine(`echo sum=$((${a} + ${b}))`)
-    const { match } = yield* vm.console.expect(/sum=(\d+)/, { timeout: "1 minute" })
+    const { match } = yield* vm.console.expect(/sum=(\d+)\r\n/, { timeout: "1 minute" })
     return Number(match[1])
   }).pipe(Effect.scoped)
 

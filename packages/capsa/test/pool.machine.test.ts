@@ -44,7 +44,7 @@ const makeHost = () => {
 /** Types a command whose answer differs from its own echo. */
 const ask = (vm: Vm, sum: string) =>
   vm.console.writeLine(`echo answer=$((${sum}))`).pipe(
-    Effect.zipRight(vm.console.expect(/answer=(\d+)/, { timeout: "1 minute" })),
+    Effect.zipRight(vm.console.expect(/answer=(\d+)\r\n/, { timeout: "1 minute" })),
     Effect.map(({ match }) => Number(match[1]))
   )
 
