@@ -144,8 +144,11 @@ const makePlan = Effect.fnUntraced(
     const images = config.boot === undefined ? yield* (yield* GuestImage).images(capabilities) : undefined
     return yield* BootPlan.make(config, { id, capabilities, images })
   },
-  Effect.provide(Layer.merge(BunFileSystem.layer, Path.layer))
+  (plan) => Effect.flatMap(host, (context) => Effect.provide(plan, context))
 )
+
+/** The host's files and paths, built once: that takes longer than all that a launch looks at. */
+const host = Effect.runSync(Effect.cached(Effect.scoped(Layer.build(Layer.merge(BunFileSystem.layer, Path.layer)))))
 
 const retrying = <A, E extends VmError, R>(attempt: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.retry(

@@ -87,7 +87,7 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
 
 /**
  * The kernel command line of a configuration, within the limit of the backend's architecture: what every machine should
- * have, then what the guest's images need, then what the user says.
+ * have, then what the guest's images need, then what the user says, and the early console.
  */
 export const commandLine = (
   config: VmConfig,
@@ -98,19 +98,21 @@ export const commandLine = (
     const images = config.boot === undefined ? options.images : undefined
     const device = boot?.console ?? images?.console ?? defaults.console
     const layers = KernelCmdline.merge(
-      yield* KernelCmdline.make([...consoleParameters[device], ...machineParameters]),
+      yield* KernelCmdline.make([consoleParameters[device], ...machineParameters]),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
-      yield* KernelCmdline.parse(boot?.cmdline ?? "")
+      yield* KernelCmdline.parse(boot?.cmdline ?? ""),
+      yield* KernelCmdline.make([earlyOutput])
     )
     return yield* KernelCmdline.printFor(layers, options.capabilities.architectures[0] ?? "x86_64")
   })
 
 // The UART tells of a kernel that dies before its console driver is there; the driver takes over without a repeat.
+// It starts to print when the kernel reads this word: after the `quiet` or `loglevel=` that tells it how much.
 const earlyOutput = { key: "earlycon", value: "uart8250,io,0x3f8" }
 
-const consoleParameters: Record<BootPlan["console"], ReadonlyArray<KernelCmdline.Parameter>> = {
-  serial: [earlyOutput, { key: "console", value: "ttyS0" }],
-  virtio: [earlyOutput, { key: "console", value: "hvc0" }]
+const consoleParameters: Record<BootPlan["console"], KernelCmdline.Parameter> = {
+  serial: { key: "console", value: "ttyS0" },
+  virtio: { key: "console", value: "hvc0" }
 }
 
 const machineParameters: ReadonlyArray<KernelCmdline.Parameter> = [

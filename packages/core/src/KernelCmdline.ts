@@ -196,10 +196,14 @@ const readWord = (word: string): Parameter => {
   return { key: body.slice(0, equals), value: quoted && untouched ? closed(bare) : bare }
 }
 
+/** Whether it can be written as it is, without a look at how it would be read. */
+const isPlain = ({ key, value = "" }: Parameter): boolean => /^[\w.]+$/.test(key) && /^[\w.,:/=-]*$/.test(value)
+
 /** The first spelling that reads back as the parameter. */
 const spell = (parameter: Parameter): string | undefined => {
   const { key, value } = parameter
   const word = joined(parameter)
+  if (isPlain(parameter)) return word
   const spellings =
     value === undefined ? [key, `"${key}"`] : [word, `${key}="${value}"`, `"${word}"`, `${key}="${value}`]
   return spellings.find((spelling) => {

@@ -31,7 +31,7 @@ describe("BootPlan.make", () => {
       memoryMib: 512,
       kernel: "/k",
       initrd: "/i",
-      cmdline: "earlycon=uart8250,io,0x3f8 console=ttyS0 reboot=k panic=-1 no_timer_check",
+      cmdline: "console=ttyS0 reboot=k panic=-1 no_timer_check earlycon=uart8250,io,0x3f8",
       console: "serial",
       discovery: "firmware"
     })
@@ -54,10 +54,10 @@ describe("BootPlan.make", () => {
       Effect.runSync(BootPlan.make({}, { ...options, images: { ...images, cmdline } }).pipe(Effect.provide(Path.layer)))
         .cmdline
     expect(withOurs("panic=7 quiet")).toBe(
-      "earlycon=uart8250,io,0x3f8 console=hvc0 reboot=k no_timer_check panic=7 quiet"
+      "console=hvc0 reboot=k no_timer_check panic=7 quiet earlycon=uart8250,io,0x3f8"
     )
     const user = plan({ boot: { kernel: "/k", cmdline: 'panic=0 reboot=t x="a b" -- arg' } })
-    expect(user.cmdline).toBe('earlycon=uart8250,io,0x3f8 console=ttyS0 no_timer_check panic=0 reboot=t x="a b" -- arg')
+    expect(user.cmdline).toBe('console=ttyS0 no_timer_check panic=0 reboot=t x="a b" earlycon=uart8250,io,0x3f8 -- arg')
   })
 
   test("firmware is refused, not passed over for the built-in guest", () => {
