@@ -77,7 +77,8 @@ export interface VmPoolStats {
  * been served. Acquirers wait on, and are told when it does not get better: with `LaunchFailed` when a launch has used up
  * `Vm.launchRetries` and no other machine has come up meanwhile; with `NotReady` when {@link patience} machines in a row did
  * not become ready (those that were launched at the same time count as one). A launch that fails for a cause that does not
- * pass by itself sends the first in the queue away at once, with `Unlaunchable`.
+ * pass by itself sends the first in the queue away at once, with `Unlaunchable`, and everybody when it is the
+ * {@link patience}th in a row.
  *
  * When the scope of the pool closes, acquirers in the queue fail with `Closed` and all machines end, those in use too.
  *
@@ -100,7 +101,7 @@ export const VmPool: Context.Tag<VmPool, VmPool> = Context.GenericTag<VmPool>("c
 /** The pauses after failed launches: from 100 ms, doubled each time, up to 10 s, with jitter. @category schedules */
 export const backoff: Schedule.Schedule<unknown> = Backoff.schedule
 
-/** Machines in a row that do not become ready before waiting acquirers are told. @category schedules */
+/** Failures in a row after which everybody who waits is told. @category schedules */
 export const patience: number = Backoff.patience
 
 /**

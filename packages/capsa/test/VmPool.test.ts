@@ -320,6 +320,21 @@ describe("VmPool: waiting", () => {
     }).pipe(on())
   )
 
+  effect("where nothing may be interrupted, waiting is not interrupted either", () =>
+    Effect.gen(function* () {
+      const pool = yield* VmPool.make({ config: {}, max: 1 })
+      let served = false
+      const use = Effect.tap(pool.acquire, () => {
+        served = true
+      })
+      const waiting = yield* Effect.fork(Effect.uninterruptible(use))
+      yield* settle
+      yield* Fiber.interruptFork(waiting)
+      yield* TestClock.adjust("1 second")
+      expect(served).toBe(true)
+    }).pipe(on(bootsIn(1)))
+  )
+
   effect("the close of the pool wakes everybody and ends all machines", () =>
     Effect.gen(function* () {
       const [pool, close] = yield* inItsOwnScope(VmPool.make({ config: {}, min: 3, max: 3 }))
@@ -528,6 +543,16 @@ describe("VmPool: failures", () => {
         cause: { reason: "KernelInvalid" }
       })
       expect(yield* Fiber.join(two)).toMatchObject({ reason: "Unlaunchable" })
+    }).pipe(on({ beforeStage }))
+  })
+
+  effect("a cause that stays does not keep a long queue waiting", () => {
+    const { beforeStage } = faulty(badKernel)
+    return Effect.gen(function* () {
+      const pool = yield* VmPool.make({ config: {}, max: 1 })
+      const queue = yield* Effect.forEach(Array.from({ length: 50 }), () => Effect.fork(Effect.flip(pool.acquire)))
+      yield* TestClock.adjust("10 seconds")
+      for (const one of queue) expect(yield* Fiber.join(one)).toMatchObject({ reason: "Unlaunchable" })
     }).pipe(on({ beforeStage }))
   })
 

@@ -29,7 +29,8 @@ export const reasons = {
       "`cause` is what `ready` failed with. Launch a machine with the same configuration outside the pool and read its console."
   },
   Unlaunchable: {
-    happened: "A launch failed for a cause that does not pass by itself. The first in the queue is told.",
+    happened:
+      "A launch failed for a cause that does not pass by itself. The first in the queue is told at once, everybody when it happens time after time.",
     retryable: false,
     remedy: "`cause` is the launch's own error, and the hint is its hint."
   }

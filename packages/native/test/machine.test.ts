@@ -168,7 +168,12 @@ const failures: ReadonlyArray<
   ["a command line over the limit", () => payload.elf(payload.spin), { cmdline: "x".repeat(5000) }, "CmdlineInvalid"],
   ["an absurd command line", () => payload.elf(payload.spin), { cmdline: "x".repeat(100_000) }, "InvalidArgument"],
   ["no memory", () => payload.elf(payload.spin), { memoryMib: 0 }, "MemoryInvalid"],
-  ["memory beyond every processor's addresses", () => payload.elf(payload.spin), { memoryMib: 2 ** 32 }, "MemoryInvalid"],
+  [
+    "memory beyond every processor's addresses",
+    () => payload.elf(payload.spin),
+    { memoryMib: 2 ** 32 },
+    "MemoryInvalid"
+  ],
   ["no processors", () => payload.elf(payload.spin), { cpus: 0 }, "InvalidArgument"],
   ["too many processors", () => payload.elf(payload.spin), { cpus: 65 }, "InvalidArgument"]
 ]

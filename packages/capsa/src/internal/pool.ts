@@ -46,7 +46,9 @@ export const make = Effect.fnUntraced(function* <R>({ name, min, max, idleTimeTo
   const lead = (slot: Roster.Slot, round: number): Effect.Effect<void, never, Backend | R> => {
     const spawnedBefore = metrics.spawns.tally().count
     return Effect.gen(function* () {
-      const [spawnTime, vm] = yield* Effect.timed(spawn)
+      const [spawnTime, vm] = yield* Effect.timed(
+        Effect.withSpan(spawn, "VmPool.spawn", { root: true, attributes: { pool: name } })
+      )
       metrics.spawns.add(spawnTime)
       yield* backoff.cameUp
       const readyAt = yield* Clock.currentTimeMillis
@@ -78,13 +80,10 @@ export const make = Effect.fnUntraced(function* <R>({ name, min, max, idleTimeTo
     Effect.sync(() => {
       metrics.launchFailures.add()
       const failuresInARow = backoff.failed(round)
-      if (error.reason === "Unlaunchable") return roster.disappoint(error, 1)
-      // A launch has tried again for half a minute itself, a machine that did not become ready is tried again here.
-      const isOutage =
-        error.reason === "LaunchFailed"
-          ? metrics.spawns.tally().count === spawnedBefore
-          : failuresInARow >= Backoff.patience
-      if (isOutage) roster.disappoint(error)
+      // Such a launch has tried again for half a minute by itself.
+      const isOutage = error.reason === "LaunchFailed" && metrics.spawns.tally().count === spawnedBefore
+      if (isOutage || failuresInARow >= Backoff.patience) roster.disappoint(error)
+      else if (error.reason === "Unlaunchable") roster.disappoint(error, 1)
     }).pipe(Effect.zipRight(Effect.logWarning("a machine of the pool failed", error)))
 
   /** Lends a machine out until it is no good any more, or not wanted; tells whether anybody has used it. */

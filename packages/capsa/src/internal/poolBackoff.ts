@@ -13,8 +13,6 @@ export const schedule = Schedule.exponential("100 millis").pipe(
 
 export const patience = 6
 
-export type Backoff = Effect.Effect.Success<ReturnType<typeof make>>
-
 /** `onOver` is called when launches may begin again. */
 export const make = Effect.fnUntraced(function* (onOver: () => void) {
   const handle = yield* FiberHandle.make()

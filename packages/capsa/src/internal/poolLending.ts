@@ -18,6 +18,8 @@ export interface Lender {
   readonly served: Effect.Effect<void>
 }
 
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
 export const make = ({ roster, metrics, refill, served }: Lender): Pick<VmPool, "acquire" | "tryAcquire"> => {
   let tickets = 0
 
@@ -39,14 +41,11 @@ export const make = ({ roster, metrics, refill, served }: Lender): Pick<VmPool, 
     )
 
   /** Stands in the queue at once, and waits to be given a machine. */
-  const queue = (ticket: number) => {
+  const queue = (ticket: number, restore: Restore) => {
     const waiter: Waiter = { ticket, given: Deferred.unsafeMake(FiberId.none) }
     roster.wait(waiter)
     refill()
-    return Deferred.await(waiter.given).pipe(
-      Effect.interruptible,
-      Effect.onInterrupt(() => leave(waiter))
-    )
+    return Effect.onInterrupt(restore(Deferred.await(waiter.given)), () => leave(waiter))
   }
 
   const leave = (waiter: Waiter) =>
@@ -59,13 +58,13 @@ export const make = ({ roster, metrics, refill, served }: Lender): Pick<VmPool, 
   const lend = (lease: Lease) =>
     Effect.addFinalizer(() => giveBack(lease, "used")).pipe(Effect.zipRight(served), Effect.as(lease.vm))
 
-  const acquire = Effect.gen(function* () {
+  const acquire = Effect.fnUntraced(function* (restore: Restore) {
     const ticket = tickets++
     let waited = false
     const [time, lease] = yield* find<never>(() => {
       if (!waited) metrics.misses.add()
       waited = true
-      return queue(ticket)
+      return queue(ticket, restore)
     }).pipe(Effect.timed)
     if (waited) metrics.waits.add(time)
     else metrics.hits.add()
@@ -83,7 +82,7 @@ export const make = ({ roster, metrics, refill, served }: Lender): Pick<VmPool, 
   })
 
   return {
-    acquire: acquire.pipe(Effect.uninterruptible, Effect.withSpan("VmPool.acquire")),
+    acquire: Effect.uninterruptibleMask(acquire).pipe(Effect.withSpan("VmPool.acquire")),
     tryAcquire: tryAcquire.pipe(Effect.uninterruptible, Effect.withSpan("VmPool.tryAcquire"))
   }
 }

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 import type { Tally } from "../VmPool.ts"
-import { type Counts, phases } from "./poolRoster.ts"
+import type { Phase } from "./poolRoster.ts"
 
 const hits = Metric.counter("capsa_pool_hits_total", {
   description: "Acquirers that were served at once",
@@ -37,8 +37,15 @@ export type PoolMetrics = ReturnType<typeof make>
 
 export const make = (pool: string) => {
   const labelled = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>) => Metric.tagged(metric, "pool", pool)
-  const byPhase = phases.map((phase) => [phase, Metric.tagged(labelled(machines), "state", phase)] as const)
-  const queue = labelled(waiting)
+  const inState = (phase: Phase) => Metric.tagged(labelled(machines), "state", phase)
+  const gauges = {
+    launching: inState("launching"),
+    idle: inState("idle"),
+    inUse: inState("inUse"),
+    resetting: inState("resetting"),
+    retiring: inState("retiring"),
+    waiting: labelled(waiting)
+  }
   const counter = (metric: Metric.Metric.Counter<number>) => {
     const tagged = labelled(metric)
     let count = 0
@@ -78,9 +85,6 @@ export const make = (pool: string) => {
       waits: figures.waits.tally(),
       spawns: figures.spawns.tally()
     }),
-    gauge: (counts: Counts, waitingNow: number) => {
-      for (const [phase, gauge] of byPhase) gauge.unsafeUpdate(counts[phase], [])
-      queue.unsafeUpdate(waitingNow, [])
-    }
+    gauge: (what: keyof typeof gauges, count: number) => gauges[what].unsafeUpdate(count, [])
   }
 }

@@ -10,7 +10,6 @@ import type { Vm } from "../Vm.ts"
 /** What a machine of the pool is doing. `retiring`: it is being destroyed. */
 export const phases = ["launching", "idle", "inUse", "resetting", "retiring"] as const
 export type Phase = (typeof phases)[number]
-export type Counts = Readonly<Record<Phase, number>>
 
 /** The place of one machine among `max`. */
 export interface Slot {
@@ -37,8 +36,8 @@ export interface Waiter {
 
 export type Roster = ReturnType<typeof make>
 
-/** `onChange` hears of every change. */
-export const make = (min: number, max: number, onChange: (counts: Counts, waiting: number) => void) => {
+/** `onChange` hears of every number that changes. */
+export const make = (min: number, max: number, onChange: (what: Phase | "waiting", count: number) => void) => {
   const counts: Record<Phase, number> = { launching: 0, idle: 0, inUse: 0, resetting: 0, retiring: 0 }
   /** The one that has been idle for the shortest time is last, and is taken first: the others may then age. */
   const idle: Array<Lease> = []
@@ -46,13 +45,16 @@ export const make = (min: number, max: number, onChange: (counts: Counts, waitin
   let closed = false
 
   const size = () => phases.reduce((sum, phase) => sum + counts[phase], 0)
-  const changed = () => onChange(counts, waiters.length)
+  const count = (phase: Phase, change: 1 | -1) => {
+    counts[phase] += change
+    onChange(phase, counts[phase])
+  }
+  const queueChanged = () => onChange("waiting", waiters.length)
 
   const move = (slot: Slot, phase: Phase) => {
-    counts[slot.phase]--
+    count(slot.phase, -1)
     slot.phase = phase
-    counts[phase]++
-    changed()
+    count(phase, 1)
   }
 
   const handOver = (lease: Lease) => {
@@ -64,7 +66,7 @@ export const make = (min: number, max: number, onChange: (counts: Counts, waitin
   /** Sends those who wait longest away, at most so many. */
   const disappoint = (error: PoolError, atMost = waiters.length) => {
     for (const { given } of waiters.splice(0, atMost)) Deferred.unsafeDone(given, Effect.fail(error))
-    changed()
+    queueChanged()
   }
 
   return {
@@ -77,15 +79,11 @@ export const make = (min: number, max: number, onChange: (counts: Counts, waitin
     },
 
     add: (): Slot => {
-      counts.launching++
-      changed()
+      count("launching", 1)
       return { phase: "launching" }
     },
     move,
-    remove: (slot: Slot) => {
-      counts[slot.phase]--
-      changed()
-    },
+    remove: (slot: Slot) => count(slot.phase, -1),
 
     /** How many launches are wanted and have room. */
     missing: (): number => {
@@ -100,6 +98,7 @@ export const make = (min: number, max: number, onChange: (counts: Counts, waitin
     offer: (lease: Lease) => {
       const waiter = waiters.shift()
       if (waiter !== undefined) {
+        queueChanged()
         Deferred.unsafeDone(waiter.given, Effect.succeed(handOver(lease)))
         return
       }
@@ -121,14 +120,14 @@ export const make = (min: number, max: number, onChange: (counts: Counts, waitin
 
     wait: (waiter: Waiter) => {
       waiters.splice(waiters.findLastIndex(({ ticket }) => ticket < waiter.ticket) + 1, 0, waiter)
-      changed()
+      queueChanged()
     },
     /** Leaves the queue; false if the waiter was called before. */
     leave: (waiter: Waiter): boolean => {
       const index = waiters.indexOf(waiter)
       if (index < 0) return false
       waiters.splice(index, 1)
-      changed()
+      queueChanged()
       return true
     },
     disappoint

@@ -16,4 +16,4 @@ export const spawn = <R>(
     const isReady = Effect.mapError(Effect.timeout(ready(vm), readyTimeout), notReady)
     yield* Effect.raceFirst(isReady, Effect.flatMap(vm.wait, endedEarly))
     return vm
-  }).pipe(Effect.withSpan("VmPool.spawn", { root: true }))
+  })
