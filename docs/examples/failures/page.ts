@@ -19,6 +19,7 @@ const {
   BackendError,
   VmConfigError,
   VmBootError,
+  StateError,
   MachineError,
   ConsoleError,
   PoolError,
@@ -48,6 +49,13 @@ const sections: ReadonlyArray<Section> = [
       "A machine was described rightly and did not come up. `stage` is the last stage it reached, `consoleTail` what it said last. Nothing of it is left.",
     errors: { VmBootError },
     example: "VmBootError.ts"
+  },
+  {
+    title: "StateError",
+    about:
+      "The folder that machines keep what they hold in cannot be used ([Resources](RESOURCES.md)). `Vm.launch` fails with it before anything is started, and so do `capsa ps` and `capsa cleanup`.",
+    errors: { StateError },
+    example: "StateError.ts"
   },
   {
     title: "MachineError",

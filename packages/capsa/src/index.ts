@@ -11,6 +11,7 @@ export {
   type PassedOver,
   PoolError,
   type ProbeReport,
+  StateError,
   VmBootError,
   VmConfig,
   VmConfigError,

@@ -24,6 +24,7 @@ export {
   BackendError,
   ConsoleError,
   MachineError,
+  StateError,
   VmBootError,
   VmConfig,
   VmConfigError,

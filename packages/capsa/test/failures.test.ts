@@ -1,13 +1,15 @@
 /** Every reason that needs no guest, from its real cause. */
 import { expect, test } from "bun:test"
+import { chmodSync, chownSync } from "node:fs"
 import { join } from "node:path"
 import { type Backend, type BackendError, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
 import * as KernelCmdline from "@capsa/core/KernelCmdline"
 import { Kvm } from "@capsa/kvm"
 import { Qemu } from "@capsa/qemu"
+import { StateFolder } from "@capsa/state"
 import { Simulated } from "@capsa/testing"
-import { type Cause, type OfHost, ofGuests, ofMonitor, produces } from "@capsa/testing/failures"
+import { type Cause, type OfHost, ofGuests, ofLimits, ofMonitor, produces } from "@capsa/testing/failures"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -92,6 +94,8 @@ const acquireFromPool = ({ failing, ready }: { failing?: VmBootErrorReason; read
     Effect.provide(TestContext.TestContext)
   )
 
+const stateIn = (folder: string) => withConfig(["CAPSA_STATE_DIR", folder])(StateFolder.open)
+
 const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
   "BackendError.DeviceMissing": {
     happens: onHostWhereKvmIs("missing"),
@@ -163,6 +167,29 @@ const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
     ),
     says: { stage: "kernel", consoleTail: "[    0.1] Linux\r\n", message: expect.stringContaining("50ms") }
   },
+  "StateError.Foreign": {
+    happens: Effect.flatMap(scratch, (folder) => {
+      chownSync(folder, 12345, 12345)
+      return stateIn(folder)
+    }),
+    says: { message: expect.stringContaining("12345"), hint: expect.stringContaining("CAPSA_STATE_DIR") },
+    skipped: process.getuid?.() === 0 ? undefined : "only root can give files away"
+  },
+  "StateError.Exposed": {
+    happens: Effect.flatMap(scratch, (folder) => {
+      chmodSync(folder, 0o777)
+      return stateIn(folder)
+    }),
+    says: { subject: expect.stringContaining("/"), hint: expect.stringContaining("chmod go-w /") }
+  },
+  "StateError.TooLong": {
+    happens: stateIn(`/tmp/${"x".repeat(100)}`),
+    says: { subject: expect.stringContaining("xxx") }
+  },
+  "StateError.Unusable": {
+    happens: stateIn("/dev/null"),
+    says: { subject: "/dev/null", errno: "EEXIST", hint: expect.stringContaining("file") }
+  },
   "ConsoleError.Timeout": {
     happens: simulated()(Effect.flatMap(Vm.launch({}), ({ console }) => console.expect("login:", { timeout: 1 }))),
     says: { pattern: '"login:"' }
@@ -209,5 +236,5 @@ test("there is no reason without a test of its cause", () => {
   const all = Object.entries(Failure.reasons).flatMap(([tag, reasons]) =>
     Object.keys(reasons).map((reason) => `${tag}.${reason}`)
   )
-  expect([...Object.keys(causes), ...ofGuests, ...ofMonitor].toSorted()).toEqual(all.toSorted())
+  expect([...Object.keys(causes), ...ofGuests, ...ofMonitor, ...ofLimits].toSorted()).toEqual(all.toSorted())
 })

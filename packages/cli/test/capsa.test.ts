@@ -1,5 +1,8 @@
 import { describe, expect, test } from "bun:test"
-import { BackendsReport, DoctorReport, ReportedError } from "@capsa/cli"
+import { mkdtempSync, rmdirSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { BackendsReport, CleanupReport, DoctorReport, PsReport, ReportedError } from "@capsa/cli"
 import { Kvm } from "capsa"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -29,7 +32,8 @@ describe("help", () => {
   test("of the program names every verb", async () => {
     const { status, stdout, stderr } = await capsa(["--help"])
     expect(stderr).toBe("")
-    for (const verb of ["run", "doctor", "backends", "version"]) expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"))
+    for (const verb of ["run", "doctor", "backends", "ps", "cleanup", "version"])
+      expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"))
     expect(stdout).not.toContain("\u001b")
     expect(status).toBe(0)
   })
@@ -43,6 +47,7 @@ describe("help", () => {
       "--cpus",
       "--memory",
       "--backend",
+      "--limit",
       "--name",
       "--timeout",
       "--verbose",
@@ -72,6 +77,13 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
     [["run", "--cpus", "two"], '--cpus: "two" is no number; write it like 2'],
     [["run", "--memory", "512"], '--memory: "512" is no size; write it like 512MiB or 2GiB'],
     [["run", "--timeout", "30"], '--timeout: "30" is no duration; write it like 30s, 5m or 1h'],
+    ...["cpu", "cpu=x", "memory=512", "disk=1"].map(
+      (limits) =>
+        [
+          ["run", "--limit", limits],
+          `--limit: "${limits}" is no limits; write it like cpu=0.5,memory=1GiB,pids=64`
+        ] as const
+    ),
     [["run", "--backend", "xen"], "Expected one of the following cases: auto, kvm, qemu"],
     [["doctor", "now"], "There is no option or argument now."]
   ]
@@ -139,6 +151,30 @@ describe("doctor and backends", () => {
   })
 })
 
+describe("ps and cleanup", () => {
+  test("refuse a state folder that is none, and say what to do", async () => {
+    for (const verb of ["ps", "cleanup"]) {
+      const env = { CAPSA_STATE_DIR: "/dev/null" }
+      const finished = await capsa([verb], "", env)
+      const [what, fix] = told(finished)
+      expect(what).toStartWith("capsa: The state folder cannot be used (/dev/null, ")
+      expect(fix).toContain("CAPSA_STATE_DIR")
+      expect(finished.status).toBe(1)
+      const { error } = decodeLine(Failure, (await capsa([verb, "--json"], "", env)).stdout)
+      expect(error).toMatchObject({ _tag: "StateError", reason: "Unusable" })
+    }
+  })
+
+  test("have nothing to tell of an empty one", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "capsa-ps-"))
+    const env = { CAPSA_STATE_DIR: folder }
+    expect(decodeLine(PsReport, (await capsa(["ps", "--json"], "", env)).stdout)).toEqual({ machines: [] })
+    const { stdout } = await capsa(["cleanup", "--json"], "", env)
+    expect(decodeLine(CleanupReport, stdout)).toEqual({ removed: true, leftovers: [], notes: [] })
+    rmdirSync(folder)
+  })
+})
+
 describe("run fails before anything starts", () => {
   test("all that is wrong, each with what to do", async () => {
     const finished = await capsa(["run", "--backend", "qemu", "--kernel", "/nowhere/vmlinuz", "--memory", "1MiB"])
@@ -156,6 +192,14 @@ describe("run fails before anything starts", () => {
     expect(error._tag === "VmConfigError" && error.problems[0].path).toBe("boot.kernel")
     expect(status).toBe(1)
   })
+})
+
+test("run passes limits on, where they are checked", async () => {
+  const limits = "cpu=0,memory=1MiB,pids=0"
+  const { stdout } = await capsa(["run", "--backend", "qemu", "--limit", limits, "--json"])
+  const { error } = decodeLine(Failure, stdout)
+  const paths = error._tag === "VmConfigError" ? error.problems.map(({ path }) => path) : []
+  expect(paths.toSorted()).toEqual(["limits.cpus", "limits.memory", "limits.pids"])
 })
 
 describe("KVM that is only emulated", () => {

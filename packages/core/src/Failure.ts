@@ -8,6 +8,7 @@ import * as Console from "./ConsoleError.ts"
 import * as KernelCmdline from "./KernelCmdlineError.ts"
 import * as Machine from "./MachineError.ts"
 import * as Pool from "./PoolError.ts"
+import * as State from "./StateError.ts"
 import * as VmBoot from "./VmBootError.ts"
 import * as VmConfig from "./VmConfigError.ts"
 
@@ -19,6 +20,7 @@ export const Failure = Schema.Union(
   VmConfig.VmConfigError,
   VmBoot.VmBootError,
   Machine.MachineError,
+  State.StateError,
   Console.ConsoleError,
   Pool.PoolError,
   KernelCmdline.KernelCmdlineError
@@ -32,6 +34,7 @@ export const reasons = {
   VmConfigError: VmConfig.reasons,
   VmBootError: VmBoot.reasons,
   MachineError: Machine.reasons,
+  StateError: State.reasons,
   ConsoleError: Console.reasons,
   PoolError: Pool.reasons,
   KernelCmdlineError: KernelCmdline.reasons

@@ -66,7 +66,8 @@ const endings: ReadonlyArray<readonly [name: string, code: ReadonlyArray<number>
   ["the reset register", payload.reset, "Reboot"],
   ["the keyboard controller's reset", payload.resetByKeyboard, "Reboot"],
   ["a triple fault", payload.tripleFault, "Reboot"],
-  ["the panic notifier", payload.panic, "Panic"]
+  ["the panic notifier", payload.panic, "Panic"],
+  ["a jump to where nothing is", payload.nowhere, "Failed"]
 ]
 
 for (const [name, code, exit] of endings)

@@ -11,12 +11,13 @@ import type { Check, Finding } from "./Check.ts"
 export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
   "@capsa/core": [],
   "@capsa/native": ["@capsa/core"],
-  "@capsa/kvm": ["@capsa/core", "@capsa/native"],
-  "@capsa/qemu": ["@capsa/core"],
+  "@capsa/state": ["@capsa/core", "@capsa/native"],
+  "@capsa/kvm": ["@capsa/core", "@capsa/native", "@capsa/state"],
+  "@capsa/qemu": ["@capsa/core", "@capsa/state"],
   "@capsa/guest": ["@capsa/core"],
   capsa: ["@capsa/core", "@capsa/guest", "@capsa/kvm", "@capsa/qemu"],
   "@capsa/testing": ["@capsa/core", "capsa"],
-  "@capsa/cli": ["@capsa/core", "@capsa/guest", "capsa"],
+  "@capsa/cli": ["@capsa/core", "@capsa/guest", "@capsa/state", "capsa"],
   "@capsa/lab": ["@capsa/guest"],
   "@capsa/dev": [],
   "@capsa/benchmarks": [
