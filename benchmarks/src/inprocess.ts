@@ -7,15 +7,8 @@ import { Simulated } from "@capsa/testing"
 import * as Path from "@effect/platform/Path"
 import { VmPool } from "capsa"
 import * as Effect from "effect/Effect"
-import { Bench } from "tinybench"
-import { percentile, type Row } from "./report.ts"
-
-/** Calls in one sample, where one call is shorter than the clock can tell. */
-const callsInSample = 1000
-
-const repeated = (call: () => unknown) => () => {
-  for (let turn = 0; turn < callsInSample; turn++) call()
-}
+import type { Row } from "./report.ts"
+import { time } from "./timing.ts"
 
 const config = {
   name: "benchmark",
@@ -45,31 +38,13 @@ export const rows: Effect.Effect<ReadonlyArray<Row>> = Effect.scoped(
     const decoded = yield* decode
     const useOne = yield* poolOf(1)
     const useOneOfMany = yield* poolOf(100)
-    const bench = new Bench({ warmupTime: 200, time: 500 })
-      .add("FFI call", repeated(call.capsa_abi_version))
-      .add(
-        "FFI call that looks a machine up",
-        repeated(() => call.capsa_kill(instance, 0))
-      )
-      .add("decode a configuration", () => Effect.runSync(decode))
-      .add("plan", () => Effect.runSync(plan(decoded)))
-      .add("acquire from a pool and give back", () => Effect.runPromise(useOne))
-      .add("the same, from a pool of 100", () => Effect.runPromise(useOneOfMany))
-    yield* Effect.promise(() => bench.run())
-    return bench.tasks.flatMap(({ name, result }) => {
-      if (result.state !== "completed") return []
-      const perSample = name.startsWith("FFI") ? callsInSample : 1
-      const microseconds = (milliseconds: number) => (milliseconds * 1000) / perSample
-      const { samples, p50, p99, samplesCount } = result.latency
-      return [
-        {
-          name,
-          unit: "µs",
-          samples: samplesCount,
-          p50: microseconds(p50 ?? percentile(samples ?? [], 0.5)),
-          p99: microseconds(p99 ?? percentile(samples ?? [], 0.99))
-        }
-      ]
-    })
+    return yield* time([
+      { name: "FFI call", call: call.capsa_abi_version, callsInSample: 1000 },
+      { name: "FFI call that looks a machine up", call: () => call.capsa_kill(instance, 0), callsInSample: 1000 },
+      { name: "decode a configuration", call: () => Effect.runSync(decode) },
+      { name: "plan", call: () => Effect.runSync(plan(decoded)) },
+      { name: "acquire from a pool and give back", call: () => Effect.runPromise(useOne) },
+      { name: "the same, from a pool of 100", call: () => Effect.runPromise(useOneOfMany) }
+    ])
   })
 ).pipe(Effect.orDie)

@@ -32,11 +32,9 @@ const live = (boot: { readonly kernel: string; readonly initrd: string }) =>
     const scope = yield* Effect.acquireRelease(Scope.make(), (scope) => Scope.close(scope, Exit.void))
     const [spawn, vm] = yield* timed(Scope.extend(Vm.launch({ boot, memory: 128 }), scope))
     const [console] = yield* timed(vm.console.expect("capsa# ", { timeout: "2 minutes" }))
-    const command = vm.console.writeLine("echo sum=$((40+2))")
-    const answer = vm.console.expect("sum=42\r\n", { timeout: "1 minute" })
-    const [asked] = yield* timed(Effect.zipRight(command, answer))
+    const [command] = yield* timed(vm.console.run("true", { timeout: "1 minute" }))
     const [cleanUp] = yield* timed(Scope.close(scope, Exit.void))
-    return { spawn, console, command: asked, "clean-up": cleanUp } satisfies Life
+    return { spawn, console, command, "clean-up": cleanUp } satisfies Life
   }).pipe(Effect.scoped)
 
 /** A backend, and the lives of its machines. */

@@ -3,11 +3,12 @@ import * as BunContext from "@effect/platform-bun/BunContext"
 import * as BunRuntime from "@effect/platform-bun/BunRuntime"
 import * as Effect from "effect/Effect"
 import * as boot from "./boot/boot.ts"
+import * as console from "./console.ts"
 import * as inprocess from "./inprocess.ts"
 import * as lifecycle from "./lifecycle.ts"
 import { type Row, report, table } from "./report.ts"
 
-const benchmarks = { boot: boot.rows, inprocess: inprocess.rows, lifecycle: lifecycle.rows }
+const benchmarks = { boot: boot.rows, console: console.rows, inprocess: inprocess.rows, lifecycle: lifecycle.rows }
 
 const isBenchmark = (name: string): name is keyof typeof benchmarks => Object.hasOwn(benchmarks, name)
 

@@ -12,13 +12,14 @@ const run = async (example: string) => {
   return { stdout, stderr, status }
 }
 
-describe("each page shows its examples as they are", () => {
+describe("each example is shown as it is", () => {
   for (const [page, example] of [
     ["README.md", "hello-script.ts"],
     ["README.md", "hello-effect.ts"],
+    ["docs/CONSOLE.md", "console.ts"],
     ["docs/POOL.md", "pool.ts"]
   ] as const) {
-    test(`${page}: ${example}`, async () => {
+    test(`${example} in ${page}`, async () => {
       const text = await Bun.file(join(import.meta.dir, "../..", page)).text()
       const [, shown] = text.split(`\`docs/examples/${example}\`:\n\n\`\`\`ts\n`)
       expect(shown?.split("```")[0]).toBe(await Bun.file(join(import.meta.dir, example)).text())
@@ -52,6 +53,18 @@ describe("each example does what it says", () => {
     async () => {
       const { status, stdout } = await run("pool.ts")
       expect(stdout).toMatch(/2, 42, 303, by 3 machines/)
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "console.ts",
+    async () => {
+      const { status, stderr, stdout } = await run("console.ts")
+      expect(stderr).toBe("")
+      // The kernel may have put in a word.
+      expect(stdout).toMatch(/^2\b.* lines, status 0; The time was up while waiting for the end .*sleep 1000".; eg\n$/s)
       expect(status).toBe(0)
     },
     testMs

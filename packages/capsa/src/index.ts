@@ -24,7 +24,16 @@ export * as KernelCmdline from "@capsa/core/KernelCmdline"
 export { Kvm } from "@capsa/kvm"
 export { Qemu } from "@capsa/qemu"
 export * as Backend from "./Backend.ts"
-export type { Console, ConsoleChunk, ConsoleMatch, ExpectOptions, Pattern } from "./Console.ts"
+export type {
+  Console,
+  ConsoleChunk,
+  ConsoleMatch,
+  ExpectOptions,
+  LoginOptions,
+  Pattern,
+  RunOptions,
+  RunResult
+} from "./Console.ts"
 export { GuestImage } from "./GuestImage.ts"
 export * as Vm from "./Vm.ts"
 export * as VmPool from "./VmPool.ts"

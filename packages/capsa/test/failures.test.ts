@@ -94,6 +94,11 @@ const acquireFromPool = ({ failing, ready }: { failing?: VmBootErrorReason; read
     Effect.provide(TestContext.TestContext)
   )
 
+const unwelcoming: Simulated.Script = ({ print, readLine }) =>
+  Effect.all([print("login: "), readLine, print("Login incorrect\r\n"), Effect.never]).pipe(
+    Effect.zipRight(Effect.never)
+  )
+
 const stateIn = (folder: string) => withConfig(["CAPSA_STATE_DIR", folder])(StateFolder.open)
 
 const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
@@ -193,6 +198,16 @@ const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
   "ConsoleError.Timeout": {
     happens: simulated()(Effect.flatMap(Vm.launch({}), ({ console }) => console.expect("login:", { timeout: 1 }))),
     says: { pattern: '"login:"' }
+  },
+  "ConsoleError.LoginIncorrect": {
+    happens: simulated(unwelcoming)(
+      Effect.flatMap(Vm.launch({}), ({ console }) => console.login({ user: "nobody", timeout: "10 seconds" }))
+    ),
+    says: { message: expect.stringContaining('"nobody"') }
+  },
+  "ConsoleError.InvalidInput": {
+    happens: simulated()(Effect.flatMap(Vm.launch({}), ({ console }) => console.run("echo \0"))),
+    says: { message: expect.stringContaining("NUL"), hint: expect.stringContaining("file of the guest") }
   },
   "ConsoleError.Ended": {
     happens: simulated(({ print }) => Effect.as(print("bye"), { _tag: "Reboot" }))(

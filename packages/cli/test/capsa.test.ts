@@ -1,9 +1,11 @@
 import { describe, expect, test } from "bun:test"
-import { mkdtempSync, rmdirSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { BackendsReport, CleanupReport, DoctorReport, PsReport, ReportedError } from "@capsa/cli"
+import * as Lease from "@capsa/state/Lease"
 import { Kvm } from "capsa"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import manifest from "../package.json" with { type: "json" }
@@ -165,12 +167,59 @@ describe("ps and cleanup", () => {
     }
   })
 
+  test("show people what lives and what is left", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "capsa-ps-"))
+    const plan = {
+      cpus: 2,
+      memoryMib: 512,
+      kernel: "/boot/vmlinuz",
+      cmdline: "",
+      console: "serial",
+      discovery: "firmware"
+    } as const
+    const [id, left] = ["01234567-89ab-4cde-8f01-23456789abcd", "fedcba98-7654-4321-8fed-cba987654321"]
+    const record = {
+      id: left,
+      name: "old",
+      backend: "qemu",
+      createdAt: 0,
+      owner: 1,
+      cpus: 1,
+      memoryMib: 64,
+      kernel: "/k"
+    }
+    mkdirSync(join(folder, left.slice(0, 13)))
+    writeFileSync(join(folder, left.slice(0, 13), "machine.json"), JSON.stringify(record))
+    const env = { CAPSA_STATE_DIR: folder }
+    const tell = Effect.gen(function* () {
+      yield* Lease.take({ ...plan, id, name: "web" }, "kvm")
+      return yield* Effect.promise(() =>
+        Promise.all([capsa(["ps"], "", env), capsa(["cleanup", "--dry-run"], "", env)])
+      )
+    })
+    const [ps, cleanup] = await Effect.runPromise(
+      tell.pipe(
+        Effect.scoped,
+        Effect.provideService(Lease.Swept, new Set([folder])),
+        Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env))))
+      )
+    )
+    const [heading, row, ...rest] = ps.stdout.trimEnd().split("\n")
+    expect(heading).toMatch(/^ID +NAME +BACKEND +CPUS +MEMORY +OWNER +AGE$/)
+    expect(row).toMatch(new RegExp(`^${id}  web   kvm      2     512MiB  ${process.pid} +(0|\\d+s)$`))
+    expect(rest).toEqual([])
+    expect(cleanup.stdout).toBe(`left: old ${left}\n  folder ${join(folder, left.slice(0, 13))}\n`)
+    rmSync(folder, { recursive: true })
+  })
+
   test("have nothing to tell of an empty one", async () => {
     const folder = mkdtempSync(join(tmpdir(), "capsa-ps-"))
     const env = { CAPSA_STATE_DIR: folder }
     expect(decodeLine(PsReport, (await capsa(["ps", "--json"], "", env)).stdout)).toEqual({ machines: [] })
     const { stdout } = await capsa(["cleanup", "--json"], "", env)
     expect(decodeLine(CleanupReport, stdout)).toEqual({ removed: true, leftovers: [], notes: [] })
+    expect((await capsa(["ps"], "", env)).stdout).toBe("No machine is alive.\n")
+    expect((await capsa(["cleanup", "--dry-run"], "", env)).stdout).toBe("Nothing is left behind.\n")
     rmdirSync(folder)
   })
 })

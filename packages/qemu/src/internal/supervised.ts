@@ -39,11 +39,13 @@ const tailBytesMax = 16 * 1024
 /** Open files a child may have: a machine needs far fewer, and what a guest might make of it should stay small. */
 const descriptorsMax = 1024
 
-// `ulimit` says so where fewer are allowed already, which is as good.
-const confine = `[ -z "$1" ] || echo 0 >"$1/cgroup.procs" || exit 126
+// It runs after setpriv has asked for the signal, so a parent that died before is found to be another now. `ulimit` says
+// so where fewer are allowed already, which is as good.
+const confine = `[ "$PPID" = "$1" ] || exit 126
+[ -z "$2" ] || echo 0 >"$2/cgroup.procs" || exit 126
 ulimit -c 0
 ulimit -n ${descriptorsMax} 2>/dev/null
-shift
+shift 2
 exec "$@"`
 
 export interface SpawnOptions {
@@ -63,9 +65,7 @@ const closeTimeout = "1 second"
  * core file and may open a bounded number of files.
  *
  * On Linux the kernel kills it when this process dies in any way. That signal is tied to the thread that spawned, and
- * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker. A death in the millisecond before
- * setpriv has asked for the signal goes unnoticed; a QEMU that is left then stands still, for nobody lets it go, until a
- * cleanup ends it.
+ * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker.
  */
 export const spawn = Effect.fnUntraced(
   function* (argv: ReadonlyArray<string>, options: SpawnOptions) {
@@ -104,7 +104,7 @@ const start = (
     try: () => {
       const setpriv = setprivPath()
       const diesWithParent = setpriv === null ? [] : [setpriv, "--pdeathsig", "KILL", "--"]
-      return Bun.spawn(["/bin/sh", "-c", confine, "sh", cgroup, ...diesWithParent, ...argv], {
+      return Bun.spawn([...diesWithParent, "/bin/sh", "-c", confine, "sh", `${process.pid}`, cgroup, ...argv], {
         detached: true,
         // Messages are matched by their English text.
         env: { LC_ALL: "C" },
