@@ -1,4 +1,4 @@
-/** The examples run, on whichever backend CAPSA_TEST_BACKEND names, and README.md shows them as they are. */
+/** The examples run, on whichever backend CAPSA_TEST_BACKEND names, and the pages that show them show them as they are. */
 import { describe, expect, test } from "bun:test"
 import { join } from "node:path"
 
@@ -16,7 +16,8 @@ describe("each example is shown as it is", () => {
   for (const [page, example] of [
     ["README.md", "hello-script.ts"],
     ["README.md", "hello-effect.ts"],
-    ["docs/CONSOLE.md", "console.ts"]
+    ["docs/CONSOLE.md", "console.ts"],
+    ["docs/POOL.md", "pool.ts"]
   ] as const) {
     test(`${example} in ${page}`, async () => {
       const text = await Bun.file(join(import.meta.dir, "../..", page)).text()
@@ -42,6 +43,16 @@ describe("each example does what it says", () => {
     async () => {
       const { status, stdout } = await run("hello-effect.ts")
       expect(stdout).toMatch(/2 processors on (KVM|QEMU .*): PowerOff/)
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "pool.ts",
+    async () => {
+      const { status, stdout } = await run("pool.ts")
+      expect(stdout).toMatch(/2, 42, 303, by 3 machines/)
       expect(status).toBe(0)
     },
     testMs

@@ -22,6 +22,7 @@ const {
   StateError,
   MachineError,
   ConsoleError,
+  PoolError,
   KernelCmdlineError,
   ...others
 } = Failure.reasons
@@ -67,6 +68,13 @@ const sections: ReadonlyArray<Section> = [
     about: "What was waited for on a console did not come. `received` is what came instead.",
     errors: { ConsoleError },
     example: "ConsoleError.ts"
+  },
+  {
+    title: "PoolError",
+    about:
+      "A pool cannot be made, or has no machine for who asks. A pool itself outlives the failures of its machines, and goes on when their cause has passed.",
+    errors: { PoolError },
+    example: "PoolError.ts"
   },
   {
     title: "KernelCmdlineError",

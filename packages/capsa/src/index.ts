@@ -9,6 +9,7 @@ export {
   MachineError,
   type MachineStats,
   type PassedOver,
+  PoolError,
   type ProbeReport,
   StateError,
   VmBootError,
@@ -37,3 +38,4 @@ export { GuestImage } from "./GuestImage.ts"
 export * as Logging from "./Logging.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Vm from "./Vm.ts"
+export * as VmPool from "./VmPool.ts"

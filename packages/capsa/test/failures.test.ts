@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test"
 import { chmodSync, chownSync } from "node:fs"
 import { join } from "node:path"
-import type { Backend, BackendError } from "@capsa/core"
+import { type Backend, type BackendError, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
 import * as KernelCmdline from "@capsa/core/KernelCmdline"
 import { Kvm } from "@capsa/kvm"
@@ -15,12 +15,16 @@ import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import * as TestContext from "effect/TestContext"
 import * as Backends from "../src/Backend.ts"
 import { images } from "../src/BuiltinGuest.ts"
 import { select } from "../src/internal/selection.ts"
 import * as Vm from "../src/Vm.ts"
+import * as VmPool from "../src/VmPool.ts"
 
 const { error: kvmError } = await Effect.runPromise(Kvm.probe)
 const notEmulated = kvmError?.reason === "Emulated" ? undefined : `KVM here is ${kvmError?.reason ?? "no emulation"}`
@@ -69,10 +73,32 @@ const noCandidate = select([
 
 const simulated = (guest: Simulated.Script = () => Effect.never) => Effect.provide(Simulated.layer({ guest }))
 
+/** The virtual minute in which a pool gives up. */
+const acquireFromPool = ({ failing, ready }: { failing?: VmBootErrorReason; ready?: VmPool.VmPoolOptions["ready"] }) =>
+  Effect.gen(function* () {
+    const pool = yield* VmPool.make({ config: {}, max: 1, ready })
+    const acquired = yield* Effect.fork(pool.acquire)
+    yield* TestClock.adjust("1 minute")
+    return yield* acquired
+  }).pipe(
+    Effect.provide(
+      Simulated.layer({
+        guest: () => Effect.never,
+        beforeStage: () =>
+          failing === undefined
+            ? Effect.void
+            : Effect.fail(new VmBootError({ reason: failing, detail: "No.", hint: "Mend it." }))
+      })
+    ),
+    Effect.provide(Logger.remove(Logger.defaultLogger)),
+    Effect.provide(TestContext.TestContext)
+  )
+
 const unwelcoming: Simulated.Script = ({ print, readLine }) =>
   Effect.all([print("login: "), readLine, print("Login incorrect\r\n"), Effect.never]).pipe(
     Effect.zipRight(Effect.never)
   )
+
 const stateIn = (folder: string) => withConfig(["CAPSA_STATE_DIR", folder])(StateFolder.open)
 
 const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
@@ -188,6 +214,25 @@ const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
       Effect.flatMap(Vm.launch({}), ({ console }) => console.expect("login:"))
     ),
     says: { message: expect.stringContaining("ended (Reboot)"), received: "bye", exit: { _tag: "Reboot" } }
+  },
+  "PoolError.Invalid": {
+    happens: simulated()(VmPool.make({ config: {}, max: 0 })),
+    says: { field: "max" }
+  },
+  "PoolError.Closed": {
+    happens: simulated()(Effect.flatMap(Effect.scoped(VmPool.make({ config: {}, max: 1 })), ({ acquire }) => acquire))
+  },
+  "PoolError.LaunchFailed": {
+    happens: acquireFromPool({ failing: "HostResources" }),
+    says: { hint: "Mend it.", cause: { message: "No." } }
+  },
+  "PoolError.NotReady": {
+    happens: acquireFromPool({ ready: () => Effect.fail("no prompt") }),
+    says: { message: expect.stringContaining("no prompt") }
+  },
+  "PoolError.Unlaunchable": {
+    happens: acquireFromPool({ failing: "KernelInvalid" }),
+    says: { hint: "Mend it.", cause: { message: "No." } }
   },
   "KernelCmdlineError.ControlCharacter": { happens: KernelCmdline.parse("quiet\0") },
   "KernelCmdlineError.UnbalancedQuote": { happens: KernelCmdline.parse('a="b') },

@@ -7,6 +7,7 @@ import type { BootStageName } from "./BootStage.ts"
 import * as Console from "./ConsoleError.ts"
 import * as KernelCmdline from "./KernelCmdlineError.ts"
 import * as Machine from "./MachineError.ts"
+import * as Pool from "./PoolError.ts"
 import * as State from "./StateError.ts"
 import * as VmBoot from "./VmBootError.ts"
 import * as VmConfig from "./VmConfigError.ts"
@@ -21,6 +22,7 @@ export const Failure = Schema.Union(
   Machine.MachineError,
   State.StateError,
   Console.ConsoleError,
+  Pool.PoolError,
   KernelCmdline.KernelCmdlineError
 )
 /** @category models */
@@ -34,6 +36,7 @@ export const reasons = {
   MachineError: Machine.reasons,
   StateError: State.reasons,
   ConsoleError: Console.reasons,
+  PoolError: Pool.reasons,
   KernelCmdlineError: KernelCmdline.reasons
 } as const satisfies Record<Failure["_tag"], unknown>
 

@@ -24,6 +24,7 @@ export {
   TapNetwork,
   UserNetwork
 } from "./NetworkConfig.ts"
+export { PoolError, PoolErrorReason } from "./PoolError.ts"
 export { Finding, ProbeReport } from "./Probe.ts"
 export { ShareConfig } from "./ShareConfig.ts"
 export { StateError, StateErrorReason } from "./StateError.ts"

@@ -28,6 +28,7 @@ export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
     "@capsa/lab",
     "@capsa/native",
     "@capsa/qemu",
+    "@capsa/testing",
     "capsa"
   ],
   "@capsa/examples": ["@capsa/cli", "@capsa/guest", "capsa"]
