@@ -128,7 +128,7 @@ export const LogFilter: Schema.Schema<LogFilter, string> = Schema.transformOrFai
 
 /** @category models */
 export const LogFormat = Schema.Literal("pretty", "json", "logfmt").annotations({
-  message: ({ actual }) => `"${actual}" is none of pretty, json, logfmt`
+  message: ({ actual }) => ({ message: `"${actual}" is none of pretty, json, logfmt`, override: true })
 })
 /** @category models */
 export type LogFormat = typeof LogFormat.Type

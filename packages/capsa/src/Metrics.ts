@@ -55,9 +55,9 @@ export const definitions = {
   },
   consoleLost: {
     name: "capsa.console.lost",
-    description: "Console output that a backend had to drop, counted at a machine's end",
+    description: "Console output that a backend had to drop or a reader was too slow for, counted at a machine's end",
     unit: "By",
-    labels: backend
+    labels: { ...backend, "lost.by": "`backend`, `reader`" }
   }
 } as const satisfies Record<string, Definition>
 

@@ -2,14 +2,16 @@
 import { expect } from "bun:test"
 import { Telemetry } from "@capsa/telemetry"
 import { live } from "@capsa/testing"
-import { Qemu } from "capsa"
+import { Kvm, Qemu } from "capsa"
 import * as Vm from "capsa/Vm"
 import * as Effect from "effect/Effect"
 import * as Collector from "./fixtures/collector.ts"
 import { expectLaunch } from "./fixtures/traced.ts"
 
+const name = Bun.env["CAPSA_TEST_BACKEND"] ?? "qemu"
+
 live(
-  "a launch on qemu reaches a collector with its stages, those too that come when it is over",
+  `a launch on ${name} reaches a collector with its stages, those too that come when it is over`,
   () =>
     Effect.gen(function* () {
       const collector = yield* Collector.make
@@ -20,7 +22,7 @@ live(
         return { id: vm.id, stages: yield* vm.stages }
       }).pipe(
         Effect.scoped,
-        Effect.provide(Qemu.layer()),
+        Effect.provide(name === "kvm" ? Kvm.layer : Qemu.layer()),
         Effect.provide(Telemetry.layer({ otlpUrl: collector.url, metricsInterval: "1 hour" }))
       )
       expect(stages.map(({ name }) => name)).toEqual(["created", "loaded", "started", "kernel", "init"])

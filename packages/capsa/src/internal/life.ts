@@ -39,7 +39,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const { end, ready } = yield* pump(machine, sink, journal, bootAt, acts, backend)
   const ended = yield* Deferred.make<VmExit>()
   const reporting = yield* Effect.forkScoped(report(journal.stageChanges, bootAt, identity))
-  yield* Measure.life(end, machine, backend).pipe(
+  yield* Measure.life(end, machine, sink, backend).pipe(
     Effect.tap((exit) => journal.enter({ _tag: "Ended", exit })),
     Effect.tap(() => Fiber.await(reporting)),
     Effect.tap((exit) => Effect.logDebug(`machine ended: ${format(exit)}`)),
@@ -56,7 +56,15 @@ export const make = Effect.fnUntraced(function* <E, R>(
   }
   const { status, statusChanges, stages, stageChanges } = journal
   const { console } = sink
-  const inConsole = <A, E, R>(effect: Effect.Effect<A, E, R>) => asMachine(component("console")(effect))
+  const inConsole = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) =>
+    effect.pipe(
+      Effect.tapBoth({
+        onFailure: (error) => Effect.logDebug(`${name} failed`, error),
+        onSuccess: () => Effect.logDebug(`${name} succeeded`)
+      }),
+      component("console"),
+      asMachine
+    )
   if (config.readyTimeout !== undefined) {
     const seen = Readiness.lookAt({ stages, console }, config)
     yield* inTime(Readiness.before(wait, ready, seen), seen)
@@ -66,7 +74,12 @@ export const make = Effect.fnUntraced(function* <E, R>(
     statusChanges,
     stages,
     stageChanges,
-    console: { ...console, expect: (...given) => inConsole(console.expect(...given)) },
+    console: {
+      ...console,
+      expect: (...given) => inConsole("expect", console.expect(...given)),
+      run: (...given) => inConsole("run", console.run(...given)),
+      login: (...given) => inConsole("login", console.login(...given))
+    },
     wait,
     stats: machine.stats,
     stop: (options) => asMachine(stop(options)),

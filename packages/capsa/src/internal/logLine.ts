@@ -25,7 +25,7 @@ export const fieldsOf = (line: Logger.Logger.Options<unknown>): LogFields => {
       List.toArray(line.spans).map(({ label, startTime }) => [`elapsed.${label}`, line.date.getTime() - startTime])
     ),
     ...(error === undefined ? {} : errorFields(error)),
-    ...(isCause ? { "error.stack": Cause.pretty(line.cause) } : {}),
+    ...(isCause ? { "error.stack": shown(() => Cause.pretty(line.cause)) } : {}),
     timestamp: line.date.toISOString(),
     level: levelOf(line.logLevel),
     component: componentOf(line),
@@ -59,12 +59,10 @@ export const typeOf = (error: unknown): string => {
 const fieldOf = (value: unknown): Field =>
   Predicate.isBoolean(value) || (Predicate.isNumber(value) && Number.isFinite(value)) ? value : textOf(value)
 
+const textOf = (value: unknown): string => shown(() => String(Inspectable.toStringUnknown(value, 0)))
+
 /** Whoever logs may hand over anything, and is not to fail for it. */
-const textOf = (value: unknown): string =>
-  Option.getOrElse(
-    Option.liftThrowable(() => String(Inspectable.toStringUnknown(value, 0)))(),
-    () => "(cannot be shown)"
-  )
+const shown = (show: () => string): string => Option.getOrElse(Option.liftThrowable(show)(), () => "(cannot be shown)")
 
 export const json: Writer = (fields) => JSON.stringify(fields)
 

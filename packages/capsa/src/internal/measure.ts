@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Metrics from "../Metrics.ts"
+import type { ConsoleSink } from "./console.ts"
 import { typeOf } from "./logLine.ts"
 
 /** How much console output is counted at a time: one comparison a chunk is all that it costs in between. */
@@ -41,18 +42,25 @@ export const consoleOf = (backend: string) => {
 }
 
 /** Counts a machine while it runs, and its end; `end` gives that. */
-export const life = <E, R>(end: Effect.Effect<VmExit, E, R>, machine: Machine, backend: string) => {
+export const life = <E, R>(
+  end: Effect.Effect<VmExit, E, R>,
+  machine: Machine,
+  { missed }: ConsoleSink,
+  backend: string
+) => {
   const running = Metric.tagged(Metrics.running, "vm.backend", backend)
   const exits = Metric.tagged(Metrics.exits, "vm.backend", backend)
   const lost = Metric.tagged(Metrics.consoleLost, "vm.backend", backend)
+  const lostBy = (whom: string) => Metric.tagged(lost, "lost.by", whom)
   return Effect.acquireUseRelease(
     Metric.increment(running),
     () =>
       Effect.tap(end, ({ _tag }) =>
-        Effect.zipRight(
+        Effect.all([
           Metric.increment(Metric.tagged(exits, "vm.exit", _tag)),
-          Effect.flatMap(machine.consoleLost, (bytes) => Metric.incrementBy(lost, bytes))
-        )
+          Effect.flatMap(machine.consoleLost, (bytes) => Metric.incrementBy(lostBy("backend"), bytes)),
+          Effect.suspend(() => Metric.incrementBy(lostBy("reader"), missed()))
+        ])
       ),
     () => Metric.incrementBy(running, -1)
   )
