@@ -29,44 +29,39 @@ export const components = {
 } as const
 
 const required = {
-  /** When it was written. */
-  timestamp: Schema.Date,
-  level: Level,
-  /** The part of the program that speaks: one of {@link components}, or the program's own. */
-  component: Schema.String,
-  message: Schema.String
+  timestamp: Schema.Date.annotations({ description: "When it was written: ISO 8601, in UTC." }),
+  level: Level.annotations({ description: Level.literals.map((level) => `\`${level}\``).join(", ") }),
+  component: Schema.String.annotations({ description: "The part of the program that speaks." }),
+  message: Schema.String.annotations({ description: "What there is to say, in words." })
 }
 
-const errors = {
-  /** Class and reason: "VmBootError.Timeout". */
-  "error.type": Schema.optional(Schema.String),
-  "error.message": Schema.optional(Schema.String),
-  /** What to do about it. */
-  "error.hint": Schema.optional(Schema.String),
-  /** The whole cause, in several lines. */
-  "error.stack": Schema.optional(Schema.String)
+const ofMachine = {
+  "vm.id": Schema.UUID.annotations({ description: "The machine: a UUID." }),
+  "vm.name": Schema.String.annotations({ description: "Its name, the user's or one made of the id." }),
+  "vm.backend": Schema.String.annotations({ description: "What runs it: `kvm`, `qemu`, …" }),
+  "correlation.id": Schema.String.annotations({
+    description: "The same for all that belongs to one launch or operation."
+  })
+}
+
+const told = (description: string) => Schema.optional(Schema.String).annotations({ description })
+
+const ofFailure = {
+  "error.type": told("Class and reason, `VmBootError.Timeout`: a row of [Failures](FAILURES.md)."),
+  "error.message": told("What happened."),
+  "error.hint": told("What to do about it."),
+  "error.stack": told("The whole cause, if one was logged; several lines.")
 }
 
 const annotations = Schema.Record({ key: Schema.String, value: Schema.Unknown })
 
 /** A line in the format `json`. Further fields are the annotations of whoever logged. @category models */
-export const LogLine = Schema.Struct({ ...required, ...errors }, annotations)
+export const LogLine = Schema.Struct({ ...required, ...ofFailure }, annotations)
 /** @category models */
 export type LogLine = typeof LogLine.Type
 
 /** A line about a machine. @category models */
-export const MachineLogLine = Schema.Struct(
-  {
-    ...required,
-    ...errors,
-    "vm.id": Schema.UUID,
-    "vm.name": Schema.String,
-    "vm.backend": Schema.String,
-    /** The same for all that belongs to one launch or operation, across programs if they hand it on. */
-    "correlation.id": Schema.String
-  },
-  annotations
-)
+export const MachineLogLine = Schema.Struct({ ...required, ...ofMachine, ...ofFailure }, annotations)
 /** @category models */
 export type MachineLogLine = typeof MachineLogLine.Type
 

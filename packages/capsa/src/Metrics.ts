@@ -8,6 +8,7 @@ import * as MetricBoundaries from "effect/MetricBoundaries"
 /** @category models */
 export interface Definition {
   readonly name: string
+  readonly kind: "counter" | "gauge" | "histogram"
   readonly description: string
   /** In the notation of UCUM; `1` for what is only counted. */
   readonly unit: "1" | "s" | "By"
@@ -21,6 +22,7 @@ const backend = { "vm.backend": "`kvm`, `qemu`, …" }
 export const definitions = {
   launches: {
     name: "capsa.vm.launches",
+    kind: "counter",
     description: "Launches that are over, tried again or not",
     unit: "1",
     labels: {
@@ -31,30 +33,35 @@ export const definitions = {
   },
   stageDuration: {
     name: "capsa.vm.stage.duration",
+    kind: "histogram",
     description: "How long a boot took from the stage before (the first: from the call of the backend) to this one",
     unit: "s",
     labels: { ...backend, "vm.stage": "`created`, `loaded`, `started`, `kernel`, `init`" }
   },
   running: {
     name: "capsa.vm.running",
+    kind: "gauge",
     description: "Machines that have been booted and have not ended",
     unit: "1",
     labels: backend
   },
   exits: {
     name: "capsa.vm.exits",
+    kind: "counter",
     description: "Machines that have ended",
     unit: "1",
     labels: { ...backend, "vm.exit": "how: `PowerOff`, `Reboot`, `Panic`, `Killed`, `OutOfMemory`, `Failed`" }
   },
   consoleBytes: {
     name: "capsa.console.bytes",
+    kind: "counter",
     description: "Console output, counted whenever 64 KiB have come and at a machine's end",
     unit: "By",
     labels: backend
   },
   consoleLost: {
     name: "capsa.console.lost",
+    kind: "counter",
     description: "Console output that a backend had to drop or a reader was too slow for, counted at a machine's end",
     unit: "By",
     labels: { ...backend, "lost.by": "`backend`, `reader`" }

@@ -8,6 +8,7 @@ import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-http"
 import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http"
 import { PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics"
 import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -29,7 +30,7 @@ export interface TelemetryOptions {
   readonly otlpUrl?: string | undefined
   /** Shows metrics at `/metrics` if given. */
   readonly prometheus?: PrometheusOptions | undefined
-  /** Who speaks; `capsa` if absent. */
+  /** Who speaks; what `OTEL_SERVICE_NAME` says if absent, else `capsa`. */
   readonly serviceName?: string | undefined
   readonly serviceVersion?: string | undefined
   /** What else is known of the speaker: `deployment.environment.name` and the like. */
@@ -60,7 +61,8 @@ export const layer = (options: TelemetryOptions): Layer.Layer<Telemetry, Telemet
     Effect.gen(function* () {
       const collector = options.otlpUrl === undefined ? undefined : yield* parseUrl(options.otlpUrl)
       const prometheus = options.prometheus === undefined ? undefined : yield* Prometheus.serve(options.prometheus)
-      const { attributes = {}, serviceName = "capsa", serviceVersion, shutdownTimeout = "3 seconds" } = options
+      const { attributes = {}, serviceVersion, shutdownTimeout = "3 seconds" } = options
+      const serviceName = options.serviceName ?? (yield* nameFromEnvironment)
       const periodic = collector && sendPeriodically(collector, options.metricsInterval ?? "10 seconds")
       return NodeSdk.layer(() => ({
         resource: { serviceName, attributes, ...(serviceVersion === undefined ? {} : { serviceVersion }) },
@@ -70,6 +72,8 @@ export const layer = (options: TelemetryOptions): Layer.Layer<Telemetry, Telemet
       })).pipe(Layer.map(() => Context.make(Telemetry, { prometheusUrl: prometheus?.url })))
     })
   )
+
+const nameFromEnvironment = Config.string("OTEL_SERVICE_NAME").pipe(Config.withDefault("capsa"), Effect.orDie)
 
 const sendPeriodically = (collector: URL, interval: Duration.DurationInput) => {
   const exportIntervalMillis = Duration.toMillis(interval)

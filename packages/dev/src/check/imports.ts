@@ -31,7 +31,7 @@ export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
     "@capsa/testing",
     "capsa"
   ],
-  "@capsa/examples": ["@capsa/cli", "@capsa/guest", "capsa"]
+  "@capsa/examples": ["@capsa/cli", "@capsa/guest", "@capsa/telemetry", "capsa"]
 }
 
 /** An import statement, or a call of `import()`, with a literal path. */

@@ -14,7 +14,9 @@ export const serve = Effect.fnUntraced(function* ({ host = "127.0.0.1", port = 9
   const server = yield* Effect.acquireRelease(listen(reader, host, port), close)
   const address = server.address()
   const takenPort = Predicate.isRecord(address) ? address.port : port
-  return { reader, url: `http://${host.includes(":") ? `[${host}]` : host}:${takenPort}/metrics` }
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${takenPort}/metrics`
+  yield* Effect.annotateLogs(Effect.logInfo(`metrics for Prometheus at ${url}`), "component", "telemetry")
+  return { reader, url }
 })
 
 const listen = (reader: PrometheusExporter, host: string, port: number) =>
