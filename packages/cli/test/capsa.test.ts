@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { BackendsReport, CleanupReport, DoctorReport, PsReport, ReportedError } from "@capsa/cli"
 import * as Lease from "@capsa/state/Lease"
-import { Kvm } from "capsa"
+import { Kvm, Logging } from "capsa"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -28,6 +28,19 @@ describe("version", () => {
       expect(await capsa(words)).toEqual({ status: 0, stdout: `${manifest.version}\n`, stderr: "" })
     })
   }
+})
+
+describe("the log", () => {
+  test("says what is wrong with its settings, in the format asked for, and nothing else changes", async () => {
+    const { stderr, ...finished } = await capsa(["version"], "", {
+      CAPSA_LOG: "console:debug",
+      CAPSA_LOG_FORMAT: "json"
+    })
+    expect(finished).toEqual({ status: 0, stdout: `${manifest.version}\n` })
+    const line = decodeLine(Logging.LogLine, stderr)
+    expect(line).toMatchObject({ level: "warn", component: "logging" })
+    expect(line.message).toStartWith('CAPSA_LOG is ignored: "console:debug" is none of levels')
+  })
 })
 
 describe("help", () => {

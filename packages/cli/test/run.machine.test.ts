@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test"
 import { RunReport } from "@capsa/cli"
 import { GuestImages } from "@capsa/guest"
 import * as BunContext from "@effect/platform-bun/BunContext"
+import { Logging } from "capsa"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { argv, capsa, told } from "./capsa.ts"
@@ -49,6 +50,28 @@ const inTerminal = async (words: ReadonlyArray<string>, reactions: ReadonlyArray
 }
 
 describe("capsa run", () => {
+  test(
+    "logs what CAPSA_LOG asks for: each line of a machine says which, and in what launch",
+    async () => {
+      const asked = { CAPSA_LOG: "warn,vm=debug", CAPSA_LOG_FORMAT: "json" }
+      const { stderr } = await capsa([...quick, "--name", "logged"], "poweroff -f\n", asked)
+      const decode = Schema.decodeUnknownSync(Schema.parseJson(Logging.MachineLogLine))
+      const lines = stderr
+        .split("\n")
+        .filter((line) => line.startsWith("{"))
+        .map((line) => decode(line))
+      expect(lines.map(({ message }) => message.replace(/ after.*/, ""))).toEqual([
+        "machine started",
+        ...["created", "loaded", "started", "kernel", "init"].map((stage) => `reached ${stage}`),
+        "machine ended: PowerOff"
+      ])
+      for (const line of lines)
+        expect(line).toMatchObject({ component: "vm", "vm.name": "logged", "vm.backend": backend })
+      expect(new Set(lines.map((line) => `${line["vm.id"]} ${line["correlation.id"]}`)).size).toBe(1)
+    },
+    testMs
+  )
+
   test(
     "boots the built-in guest, types what is piped in, shows what it says, and exits with 0",
     async () => {

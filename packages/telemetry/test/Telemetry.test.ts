@@ -1,7 +1,10 @@
 import { expect } from "bun:test"
 import { Telemetry, TelemetryError } from "@capsa/telemetry"
-import { effect, live, Simulated } from "@capsa/testing"
+import type { TelemetryErrorReason } from "@capsa/telemetry/TelemetryError"
+import { live, Simulated } from "@capsa/testing"
+import { produces } from "@capsa/testing/failures"
 import * as Vm from "capsa/Vm"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Collector from "./fixtures/collector.ts"
@@ -74,32 +77,38 @@ live("a collector receives the launch with a child for each stage, and what was 
   })
 )
 
-live("a port that is taken is an error, and a free one again after the end", () =>
-  Effect.gen(function* () {
-    const scrape = (port: number) => Telemetry.layer({ prometheus: { port } })
-    const port = yield* Effect.map(Telemetry.Telemetry, ({ prometheusUrl = "" }) =>
-      Number(new URL(prometheusUrl).port)
-    ).pipe(
-      Effect.tap((port) =>
-        Effect.gen(function* () {
-          const error = yield* Effect.flip(Effect.scoped(Layer.build(scrape(port))))
-          expect(error).toBeInstanceOf(TelemetryError)
-          expect(error).toMatchObject({ reason: "AddressUnavailable", errno: "EADDRINUSE" })
-          expect(error.message).toContain(`127.0.0.1:${port}`)
-        })
-      ),
-      Effect.provide(scrape(0))
-    )
-    yield* Effect.scoped(Layer.build(scrape(port)))
-  })
+type TelemetryFailure = `TelemetryError.${TelemetryErrorReason}`
+
+const portOf = (url = "") => Number(new URL(url).port)
+
+/** Shows metrics at a port, and then takes it once more. */
+const twice = Effect.gen(function* () {
+  const { prometheusUrl } = yield* Telemetry.Telemetry
+  yield* Layer.build(Telemetry.layer({ prometheus: { port: portOf(prometheusUrl) } }))
+}).pipe(Effect.scoped, Effect.provide(Telemetry.layer({ prometheus: { port: 0 } })))
+
+produces<TelemetryFailure, TelemetryError, typeof TelemetryError.Encoded, never>(
+  TelemetryError,
+  {
+    "TelemetryError.InvalidUrl": {
+      happens: Effect.scoped(Layer.build(Telemetry.layer({ otlpUrl: "collector:4318" }))),
+      says: { subject: "collector:4318" }
+    },
+    "TelemetryError.AddressUnavailable": {
+      happens: twice,
+      says: { errno: "EADDRINUSE", subject: expect.stringMatching(/^127\.0\.0\.1:\d+$/) }
+    }
+  },
+  (effect) => effect
 )
 
-effect("an address that is none is an error before anything is opened", () =>
+live("a port is free again after the end", () =>
   Effect.gen(function* () {
-    for (const otlpUrl of ["", "collector:4318", "ftp://127.0.0.1/"]) {
-      const error = yield* Effect.flip(Effect.scoped(Layer.build(Telemetry.layer({ otlpUrl }))))
-      expect(error).toMatchObject({ reason: "InvalidUrl", subject: otlpUrl })
-    }
+    const show = (port: number) => Effect.scoped(Layer.build(Telemetry.layer({ prometheus: { port } })))
+    const port = yield* Effect.map(show(0), (context) =>
+      portOf(Context.get(context, Telemetry.Telemetry).prometheusUrl)
+    )
+    yield* show(port)
   })
 )
 

@@ -15,7 +15,7 @@ export const serve = Effect.fnUntraced(function* ({ host = "127.0.0.1", port = 9
   const address = server.address()
   const takenPort = Predicate.isRecord(address) ? address.port : port
   const url = `http://${host.includes(":") ? `[${host}]` : host}:${takenPort}/metrics`
-  yield* Effect.annotateLogs(Effect.logInfo(`metrics for Prometheus at ${url}`), "component", "telemetry")
+  yield* Effect.annotateLogs(Effect.logDebug(`metrics for Prometheus at ${url}`), "component", "telemetry")
   return { reader, url }
 })
 
