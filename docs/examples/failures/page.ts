@@ -4,6 +4,7 @@
  */
 import { join } from "node:path"
 import * as Report from "@capsa/cli/Report"
+import { reasons as telemetryReasons } from "@capsa/telemetry/TelemetryError"
 import { Failure } from "capsa"
 
 interface Section {
@@ -82,6 +83,13 @@ const sections: ReadonlyArray<Section> = [
       "A kernel command line that the kernel would not read as it was meant. In a configuration it is a problem of `boot.cmdline`.",
     errors: { KernelCmdlineError },
     example: "KernelCmdlineError.ts"
+  },
+  {
+    title: "TelemetryError",
+    about:
+      "`@capsa/telemetry` cannot be set up ([Observability](OBSERVABILITY.md)). `Telemetry.layer` fails with it, and nothing of it is left.",
+    errors: { TelemetryError: telemetryReasons },
+    example: "TelemetryError.ts"
   },
   {
     title: "Errors of the command",

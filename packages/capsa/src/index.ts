@@ -35,5 +35,7 @@ export type {
   RunResult
 } from "./Console.ts"
 export { GuestImage } from "./GuestImage.ts"
+export * as Logging from "./Logging.ts"
+export * as Metrics from "./Metrics.ts"
 export * as Vm from "./Vm.ts"
 export * as VmPool from "./VmPool.ts"

@@ -112,9 +112,10 @@ export class Swept extends Context.Reference<Swept>()("@capsa/state/Swept", {
 
 const tell = ({ folder, machine }: Leftover) =>
   Effect.logInfo("removed what a dead machine left behind", folder).pipe(
-    Effect.annotateLogs(
-      machine === undefined ? {} : { "vm.id": machine.id, "vm.name": machine.name, "vm.backend": machine.backend }
-    )
+    Effect.annotateLogs({
+      component: "state",
+      ...(machine && { "vm.id": machine.id, "vm.name": machine.name, "vm.backend": machine.backend })
+    })
   )
 
 const sweepOnce = Effect.fnUntraced(function* (stateFolder: string) {

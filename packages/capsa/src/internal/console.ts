@@ -13,6 +13,8 @@ export interface ConsoleSink {
   readonly console: Console
   /** Number of bytes so far. */
   readonly position: () => number
+  /** Bytes that readers were too slow for. */
+  readonly missed: () => number
   readonly append: (bytes: Uint8Array) => void
   /** No more output will come: the machine has ended so. */
   readonly end: (exit: VmExit) => void
@@ -41,7 +43,7 @@ export const make = (machine: Pick<Machine, "write" | "consoleLost">, historyByt
     interrupt,
     eof: Effect.suspend(() => write("\x04"))
   }
-  return { console, position: tape.end, append: tape.append, end: tape.close }
+  return { console, position: tape.end, missed: tape.missed, append: tape.append, end: tape.close }
 }
 
 const expectIn = (dialogue: Dialogue.Dialogue): Console["expect"] =>

@@ -72,7 +72,7 @@ export const make = Effect.fnUntraced(function* <R>({ name, min, max, idleTimeTo
           refill()
         })
       ),
-      Effect.annotateLogs("pool", name)
+      Effect.annotateLogs({ pool: name, component: "pool" })
     )
   }
 

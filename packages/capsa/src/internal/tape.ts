@@ -16,6 +16,8 @@ export interface Tape<End> extends Pick<ByteRing.ByteRing, "end" | "read"> {
   /** No more will come, for this reason. */
   readonly close: (reason: End) => void
   readonly closed: () => End | undefined
+  /** Bytes that its readers, all taken together, were too slow for. */
+  readonly missed: () => number
   /** From a position, or from the oldest byte still kept; ends when the tape is closed. */
   readonly chunksFrom: (position: number) => Stream.Stream<ConsoleChunk>
   /** The first match from a position on; `undefined` when there is none before the tape is closed. Changes nothing. */
@@ -41,6 +43,7 @@ export const make = <End>(historyBytes: number): Tape<End> => {
   // Small enough that what stands before a match is still in the ring when the match is found.
   const pieceMax = Math.min(chunkMax, historyBytes >> 1)
   let closed: End | undefined
+  let missed = 0
 
   const wakeReaders = () => {
     const sleepers = [...readers]
@@ -68,6 +71,7 @@ export const make = <End>(historyBytes: number): Tape<End> => {
   const nextChunk = (position: number) =>
     Effect.map(arrival(position), () => {
       const { bytes, lost, position: next } = ring.read(position, chunkMax)
+      missed += lost
       const chunk: ConsoleChunk = { bytes, lost, position: next - bytes.length }
       return bytes.length === 0 ? Option.none() : Option.some([chunk, next] as const)
     })
@@ -116,6 +120,7 @@ export const make = <End>(historyBytes: number): Tape<End> => {
       wakeReaders()
     },
     closed: () => closed,
+    missed: () => missed,
     chunksFrom: (position) => Stream.unfoldEffect(position, nextChunk),
     find
   }

@@ -16,6 +16,7 @@ export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
   "@capsa/qemu": ["@capsa/core", "@capsa/state"],
   "@capsa/guest": ["@capsa/core"],
   capsa: ["@capsa/core", "@capsa/guest", "@capsa/kvm", "@capsa/qemu"],
+  "@capsa/telemetry": ["@capsa/core"],
   "@capsa/testing": ["@capsa/core", "capsa"],
   "@capsa/cli": ["@capsa/core", "@capsa/guest", "@capsa/state", "capsa"],
   "@capsa/lab": ["@capsa/guest"],
@@ -30,7 +31,7 @@ export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
     "@capsa/testing",
     "capsa"
   ],
-  "@capsa/examples": ["@capsa/cli", "@capsa/guest", "capsa"]
+  "@capsa/examples": ["@capsa/cli", "@capsa/guest", "@capsa/telemetry", "capsa"]
 }
 
 /** An import statement, or a call of `import()`, with a literal path. */
