@@ -3,10 +3,12 @@ import * as BunContext from "@effect/platform-bun/BunContext"
 import * as BunRuntime from "@effect/platform-bun/BunRuntime"
 import * as Effect from "effect/Effect"
 import * as boot from "./boot/boot.ts"
+import * as console from "./console.ts"
 import * as inprocess from "./inprocess.ts"
-import { report, table } from "./report.ts"
+import * as lifecycle from "./lifecycle.ts"
+import { type Row, report, table } from "./report.ts"
 
-const benchmarks = { boot: boot.rows, inprocess: inprocess.rows }
+const benchmarks = { boot: boot.rows, console: console.rows, inprocess: inprocess.rows, lifecycle: lifecycle.rows }
 
 const isBenchmark = (name: string): name is keyof typeof benchmarks => Object.hasOwn(benchmarks, name)
 
@@ -29,10 +31,12 @@ const program = Effect.gen(function* () {
   const chosen = Object.keys(benchmarks)
     .filter(isBenchmark)
     .filter((name) => words.length === 0 || words.includes(name))
-  const rows = yield* Effect.forEach(chosen, (name) =>
-    Effect.zipRight(print(process.stderr, `${name} …\n`), benchmarks[name])
-  )
-  const result = report(rows.flat())
+  const rows: Array<Row> = []
+  for (const name of chosen) {
+    yield* print(process.stderr, `${name} …\n`)
+    rows.push(...(yield* benchmarks[name]))
+  }
+  const result = report(rows)
   yield* print(process.stdout, process.argv.includes("--json") ? `${JSON.stringify(result)}\n` : `${table(result)}\n`)
 })
 

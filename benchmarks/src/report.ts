@@ -44,7 +44,7 @@ export const compare = (
   ours: ReadonlyArray<number>,
   peer: string,
   theirs: ReadonlyArray<number>
-): ReadonlyArray<Row> => {
+): readonly [own: Row, other: Row] => {
   const other = row(`${name} (${peer})`, unit, theirs)
   const own = row(name, unit, ours)
   return [{ ...own, peer, ratio: own.p50 / other.p50 }, other]

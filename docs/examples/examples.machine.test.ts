@@ -1,4 +1,4 @@
-/** The examples run, on whichever backend CAPSA_TEST_BACKEND names, and README.md shows them as they are. */
+/** The examples run, on whichever backend CAPSA_TEST_BACKEND names, and the pages that show them show them as they are. */
 import { describe, expect, test } from "bun:test"
 import { join } from "node:path"
 
@@ -12,11 +12,16 @@ const run = async (example: string) => {
   return { stdout, stderr, status }
 }
 
-describe("README.md", () => {
-  for (const example of ["hello-script.ts", "hello-effect.ts"]) {
-    test(`shows ${example} as it is`, async () => {
-      const readme = await Bun.file(join(import.meta.dir, "../../README.md")).text()
-      const [, shown] = readme.split(`\`docs/examples/${example}\`:\n\n\`\`\`ts\n`)
+describe("each example is shown as it is", () => {
+  for (const [page, example] of [
+    ["README.md", "hello-script.ts"],
+    ["README.md", "hello-effect.ts"],
+    ["docs/CONSOLE.md", "console.ts"],
+    ["docs/POOL.md", "pool.ts"]
+  ] as const) {
+    test(`${example} in ${page}`, async () => {
+      const text = await Bun.file(join(import.meta.dir, "../..", page)).text()
+      const [, shown] = text.split(`\`docs/examples/${example}\`:\n\n\`\`\`ts\n`)
       expect(shown?.split("```")[0]).toBe(await Bun.file(join(import.meta.dir, example)).text())
     })
   }
@@ -38,6 +43,28 @@ describe("each example does what it says", () => {
     async () => {
       const { status, stdout } = await run("hello-effect.ts")
       expect(stdout).toMatch(/2 processors on (KVM|QEMU .*): PowerOff/)
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "pool.ts",
+    async () => {
+      const { status, stdout } = await run("pool.ts")
+      expect(stdout).toMatch(/2, 42, 303, by 3 machines/)
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "console.ts",
+    async () => {
+      const { status, stderr, stdout } = await run("console.ts")
+      expect(stderr).toBe("")
+      // The kernel may have put in a word.
+      expect(stdout).toMatch(/^2\b.* lines, status 0; The time was up while waiting for the end .*sleep 1000".; eg\n$/s)
       expect(status).toBe(0)
     },
     testMs

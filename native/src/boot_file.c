@@ -92,7 +92,11 @@ enum capsa_status boot_file_read(const struct boot_file *file, uint64_t offset,
 	return boot_file_fill(file, offset, out, length);
 }
 
-/* The next bytes that are not a hole; their start, or end if there are none. */
+/*
+ * The next bytes that are not a hole; their start, or end if there are none.
+ * Behind the last of them the file may end in a hole or have been cut, which
+ * only reading tells apart.
+ */
 static uint64_t boot_file_data(const struct boot_file *file, uint64_t offset,
 			       uint64_t end, uint64_t *data_end)
 {
@@ -101,7 +105,7 @@ static uint64_t boot_file_data(const struct boot_file *file, uint64_t offset,
 
 	*data_end = end;
 	if (start < 0)
-		return errno == ENXIO ? end : offset;
+		return offset;
 	if ((uint64_t)start >= end)
 		return end;
 	stop = lseek(file->fd, start, SEEK_HOLE);

@@ -94,8 +94,13 @@ static enum capsa_status probe_round(struct probe *probe, uint64_t *picoseconds,
 				     struct capsa_error *error)
 {
 	uint64_t start = probe_clock();
+	int result;
 
-	if (ioctl(probe->vcpu_fd, KVM_RUN, 0) < 0)
+	/* A process that is stopped or frozen leaves the guest; go on then. */
+	do {
+		result = ioctl(probe->vcpu_fd, KVM_RUN, 0);
+	} while (result < 0 && errno == EINTR);
+	if (result < 0)
 		return error_system(error, errno, "KVM_RUN", KVM_DEVICE);
 	if (probe->run->exit_reason != KVM_EXIT_IO &&
 	    probe->run->exit_reason != KVM_EXIT_MMIO)

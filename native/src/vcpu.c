@@ -71,10 +71,10 @@ static void vcpu_io(struct vcpu *vcpu)
 
 	for (uint32_t i = 0; i < run->io.count; i++) {
 		if (run->io.direction == KVM_EXIT_IO_OUT)
-			bus_write(&vcpu->vm->pio, run->io.port, data,
+			bus_write(&vcpu->vm->board.pio, run->io.port, data,
 				  run->io.size);
 		else
-			bus_read(&vcpu->vm->pio, run->io.port, data,
+			bus_read(&vcpu->vm->board.pio, run->io.port, data,
 				 run->io.size);
 		data += run->io.size;
 	}
@@ -85,11 +85,11 @@ static void vcpu_mmio(struct vcpu *vcpu)
 	struct kvm_run *run = vcpu->run;
 
 	if (run->mmio.is_write)
-		bus_write(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data,
-			  run->mmio.len);
+		bus_write(&vcpu->vm->board.mmio, run->mmio.phys_addr,
+			  run->mmio.data, run->mmio.len);
 	else
-		bus_read(&vcpu->vm->mmio, run->mmio.phys_addr, run->mmio.data,
-			 run->mmio.len);
+		bus_read(&vcpu->vm->board.mmio, run->mmio.phys_addr,
+			 run->mmio.data, run->mmio.len);
 }
 
 /* The guest did what KVM cannot carry on with. */
@@ -180,8 +180,7 @@ static void *vcpu_main(void *argument)
 	enum vm_command command;
 
 	if (vcpu->index == 0)
-		machine_post(vcpu->vm->machine, MACHINE_MAIL_STARTED,
-			     CAPSA_EVENT_STAGE, CAPSA_STAGE_STARTED, 0);
+		mailbox_post(&vcpu->vm->machine->box, MAIL_STARTED);
 	while ((command = atomic_load(&vcpu->vm->command)) != VM_STOP) {
 		if (command == VM_PAUSE)
 			vm_rest(vcpu->vm);

@@ -4,19 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "kvm.h"
 #include "vcpu.h"
-#include "virtio/console.h"
-
-/* The virtio devices of every machine, in the order of their slots. */
-enum { VM_VIRTIO_CONSOLE, VM_VIRTIO_COUNT };
 
 struct vm *vm_create(struct machine *machine)
 {
@@ -28,154 +21,11 @@ struct vm *vm_create(struct machine *machine)
 	vm->kvm_fd = -1;
 	vm->fd = -1;
 	vm->memory.fd = -1;
-	vm->uart_irq_fd = -1;
-	vm->power_irq_fd = -1;
-	for (uint32_t i = 0; i < ARCH_VIRTIO_MAX; i++)
-		vm->virtio_irq_fds[i] = -1;
-	vm->shape.cpus = machine->config.cpus;
-	vm->shape.discovery = machine->config.discovery;
-	vm->shape.virtio_count = VM_VIRTIO_COUNT;
-	for (uint32_t i = 0; i < VM_VIRTIO_COUNT; i++)
-		vm->shape.virtio[i] = arch_virtio_slot(i);
+	vm->shape = board_shape(&machine->config);
+	board_init(&vm->board, machine, &vm->shape, &vm->memory);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->changed, NULL);
 	return vm;
-}
-
-/* A new eventfd whose signal is an edge of interrupt gsi. */
-static enum capsa_status vm_create_irq(struct vm *vm, uint32_t gsi, int *fd,
-				       struct capsa_error *error)
-{
-	struct kvm_irqfd request = { .gsi = gsi };
-
-	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (*fd < 0)
-		return error_system(error, errno, "eventfd", "interrupt");
-	request.fd = (uint32_t)*fd;
-	if (ioctl(vm->fd, KVM_IRQFD, &request) < 0)
-		return error_system(error, errno, "KVM_IRQFD", KVM_DEVICE);
-	return CAPSA_STATUS_OK;
-}
-
-static void vm_platform_exit(void *owner, enum capsa_exit exit)
-{
-	struct vm *vm = owner;
-
-	machine_stop(vm->machine, exit, NULL);
-}
-
-static uint32_t vm_no_input(void *owner, uint8_t *data, uint32_t length)
-{
-	(void)owner;
-	(void)data;
-	(void)length;
-	return 0;
-}
-
-/* Both consoles put their output into one stream; one of them gets input. */
-static struct console_port vm_console_port(struct vm *vm,
-					   enum capsa_console console)
-{
-	bool chosen = vm->machine->config.console == console;
-
-	return (struct console_port) {
-		.output = machine_output,
-		.input = chosen ? machine_input : vm_no_input,
-		.owner = vm->machine,
-	};
-}
-
-static enum capsa_status vm_create_platform(struct vm *vm,
-					    struct capsa_error *error)
-{
-	struct arch_platform_host host = {
-		.exit = vm_platform_exit,
-		.owner = vm,
-		.console = vm_console_port(vm, CAPSA_CONSOLE_SERIAL),
-	};
-	enum capsa_status status;
-	int result;
-
-	status = vm_create_irq(vm, arch_gsi_uart(), &vm->uart_irq_fd, error);
-	if (status == CAPSA_STATUS_OK)
-		status = vm_create_irq(vm, arch_gsi_power_button(),
-				       &vm->power_irq_fd, error);
-	if (status != CAPSA_STATUS_OK)
-		return status;
-	host.uart_irq_fd = vm->uart_irq_fd;
-	result = arch_platform_create(&vm->platform, &host, &vm->pio,
-				      &vm->mmio);
-	if (result < 0)
-		return error_system(error, -result, "create", "platform");
-	return CAPSA_STATUS_OK;
-}
-
-static enum capsa_status vm_add_notify(struct vm *vm, uint32_t index,
-				       struct capsa_error *error)
-{
-	struct virtio_mmio *mmio = vm->virtio[index];
-
-	for (uint32_t queue = 0; queue < virtio_mmio_queue_count(mmio);
-	     queue++) {
-		struct kvm_ioeventfd request = {
-			.addr = vm->shape.virtio[index].base +
-				VIRTIO_MMIO_NOTIFY,
-			.len = sizeof(uint32_t),
-			.datamatch = queue,
-			.fd = virtio_mmio_notify_fd(mmio, queue),
-			.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
-		};
-
-		if (ioctl(vm->fd, KVM_IOEVENTFD, &request) < 0)
-			return error_system(error, errno, "KVM_IOEVENTFD",
-					    KVM_DEVICE);
-	}
-	return CAPSA_STATUS_OK;
-}
-
-/* Puts a device, owned from here on, into slot index. */
-static enum capsa_status vm_add_virtio(struct vm *vm, uint32_t index,
-				       struct virtio_device *device,
-				       struct loop *loop,
-				       struct capsa_error *error)
-{
-	const struct arch_virtio_slot *slot = &vm->shape.virtio[index];
-	enum capsa_status status;
-	int result;
-
-	status = vm_create_irq(vm, slot->gsi, &vm->virtio_irq_fds[index],
-			       error);
-	if (status != CAPSA_STATUS_OK) {
-		device->ops->destroy(device);
-		return status;
-	}
-	result = virtio_mmio_create(&vm->virtio[index], device, &vm->memory,
-				    loop, vm->virtio_irq_fds[index]);
-	if (result == 0)
-		result = bus_add(&vm->mmio, slot->base, VIRTIO_MMIO_SIZE,
-				 &virtio_mmio_bus_ops, vm->virtio[index]);
-	if (result < 0)
-		return error_system(error, -result, "create", "virtio device");
-	return vm_add_notify(vm, index, error);
-}
-
-static enum capsa_status vm_create_devices(struct vm *vm, struct loop *loop,
-					   struct capsa_error *error)
-{
-	struct console_port port = vm_console_port(vm, CAPSA_CONSOLE_VIRTIO);
-	struct virtio_device *console = NULL;
-	enum capsa_status status = vm_create_platform(vm, error);
-	int result;
-
-	if (status != CAPSA_STATUS_OK)
-		return status;
-	result = virtio_console_create(&console, &port, false);
-	if (result < 0)
-		return error_system(error, -result, "create", "virtio-console");
-	status = vm_add_virtio(vm, VM_VIRTIO_CONSOLE, console, loop, error);
-	if (status == CAPSA_STATUS_OK)
-		vm->console = console;
-	return status;
 }
 
 static enum capsa_status vm_create_vcpus(struct vm *vm,
@@ -215,36 +65,30 @@ enum capsa_status vm_open(struct vm *vm, struct loop *loop,
 	if (status == CAPSA_STATUS_OK)
 		status = kvm_open(&vm->kvm_fd, error);
 	if (status == CAPSA_STATUS_OK)
+		status = arch_memory_check(
+			vm->kvm_fd, vm->machine->config.memory_bytes, error);
+	if (status == CAPSA_STATUS_OK)
 		status = kvm_create_vm(vm->kvm_fd, &vm->fd, error);
 	if (status == CAPSA_STATUS_OK)
 		status = arch_vm_setup(vm->fd, &vm->shape, error);
 	if (status == CAPSA_STATUS_OK)
-		status = vm_create_devices(vm, loop, error);
+		status = board_create(&vm->board, vm->fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = vm_create_vcpus(vm, error);
 	if (status == CAPSA_STATUS_OK)
-		machine_post(vm->machine, MACHINE_MAIL_CREATED,
-			     CAPSA_EVENT_STAGE, CAPSA_STAGE_CREATED, 0);
+		mailbox_post(&vm->machine->box, MAIL_CREATED);
 	return status;
 }
 
-/* Opens a file to boot from; anything but a plain file could block us. */
+/* Opens a file to boot from, which may be a pipe that nobody writes to. */
 static enum capsa_status vm_open_file(const char *path,
 				      enum capsa_status unreadable, int *fd,
 				      struct capsa_error *error)
 {
-	struct stat status;
-	int opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-
-	if (opened < 0)
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (*fd < 0)
 		return error_set(error, unreadable, errno, "open", path, NULL,
 				 "the file cannot be opened");
-	if (fstat(opened, &status) < 0 || !S_ISREG(status.st_mode)) {
-		close(opened);
-		return error_set(error, unreadable, 0, "fstat", path, NULL,
-				 "it is not a regular file");
-	}
-	*fd = opened;
 	return CAPSA_STATUS_OK;
 }
 
@@ -317,8 +161,7 @@ enum capsa_status vm_prepare(struct vm *vm, struct capsa_error *error)
 	if (status == CAPSA_STATUS_OK)
 		status = vm_setup_vcpus(vm, error);
 	if (status == CAPSA_STATUS_OK)
-		machine_post(vm->machine, MACHINE_MAIL_LOADED,
-			     CAPSA_EVENT_STAGE, CAPSA_STAGE_LOADED, 0);
+		mailbox_post(&vm->machine->box, MAIL_LOADED);
 	return status;
 }
 
@@ -354,21 +197,11 @@ void vm_destroy(struct vm *vm)
 	if (!vm)
 		return;
 	vm_join(vm);
-	for (uint32_t i = 0; i < ARCH_VIRTIO_MAX; i++)
-		virtio_mmio_destroy(vm->virtio[i]);
-	arch_platform_destroy(vm->platform);
+	board_destroy(&vm->board);
 	for (uint32_t i = 0; i < vm->vcpu_count; i++) {
 		munmap(vm->vcpus[i].run, vm->run_size);
 		close(vm->vcpus[i].fd);
 	}
-	for (uint32_t i = 0; i < ARCH_VIRTIO_MAX; i++) {
-		if (vm->virtio_irq_fds[i] >= 0)
-			close(vm->virtio_irq_fds[i]);
-	}
-	if (vm->uart_irq_fd >= 0)
-		close(vm->uart_irq_fd);
-	if (vm->power_irq_fd >= 0)
-		close(vm->power_irq_fd);
 	if (vm->fd >= 0)
 		close(vm->fd);
 	memory_destroy(&vm->memory);
@@ -384,8 +217,7 @@ static void vm_report_rest(struct vm *vm)
 {
 	if (vm->resting == vm->shape.cpus &&
 	    atomic_load(&vm->command) == VM_PAUSE)
-		machine_post(vm->machine, MACHINE_MAIL_PAUSED,
-			     CAPSA_EVENT_PAUSED, 0, 0);
+		mailbox_post(&vm->machine->box, MAIL_PAUSED);
 }
 
 void vm_command(struct vm *vm, enum vm_command command)
@@ -403,8 +235,7 @@ void vm_command(struct vm *vm, enum vm_command command)
 		/* They may rest still, from a pause that was taken back. */
 		vm_report_rest(vm);
 		if (resumed)
-			machine_post(vm->machine, MACHINE_MAIL_RESUMED,
-				     CAPSA_EVENT_RESUMED, 0, 0);
+			mailbox_post(&vm->machine->box, MAIL_RESUMED);
 	}
 	pthread_mutex_unlock(&vm->lock);
 }
@@ -430,25 +261,6 @@ void vm_leave(struct vm *vm)
 	pthread_mutex_unlock(&vm->lock);
 	if (last)
 		machine_ended(vm->machine);
-}
-
-void vm_press_power(struct vm *vm)
-{
-	const uint64_t edge = 1;
-
-	/* Not there yet: nobody could have heard it either. */
-	if (vm->power_irq_fd >= 0)
-		(void)!write(vm->power_irq_fd, &edge, sizeof(edge));
-}
-
-void vm_console_input(struct vm *vm)
-{
-	if (vm->machine->config.console == CAPSA_CONSOLE_VIRTIO) {
-		if (vm->console)
-			virtio_console_input(vm->console);
-	} else if (vm->platform) {
-		arch_platform_input(vm->platform);
-	}
 }
 
 uint64_t vm_exits(const struct vm *vm)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What KVM runs: memory, vCPUs, buses and devices of one machine.
+ * What KVM runs: memory, vCPUs and board of one machine.
  *
  * Made and freed on a worker thread; run by its vCPU threads.
  */
@@ -14,12 +14,11 @@
 #include <stdint.h>
 
 #include "arch/arch.h"
-#include "bus.h"
+#include "board.h"
 #include "capsa.h"
 #include "loop.h"
 #include "machine.h"
 #include "memory.h"
-#include "virtio/mmio.h"
 
 enum vm_command {
 	VM_RUN,
@@ -41,16 +40,9 @@ struct vm {
 	int kvm_fd; /* owned, like every descriptor here; -1: none */
 	int fd;
 	struct memory memory;
-	struct bus pio;
-	struct bus mmio;
 	struct arch_shape shape;
 	struct arch_entry entry;
-	struct arch_platform *platform;
-	int uart_irq_fd;
-	int power_irq_fd;
-	struct virtio_device *console; /* owned by its transport */
-	struct virtio_mmio *virtio[ARCH_VIRTIO_MAX];
-	int virtio_irq_fds[ARCH_VIRTIO_MAX];
+	struct board board;
 
 	struct vcpu vcpus[CAPSA_CPUS_MAX];
 	uint32_t vcpu_count; /* created */
@@ -95,12 +87,6 @@ void vm_rest(struct vm *vm);
 
 /* A vCPU thread leaves for good; the last one ends the machine. */
 void vm_leave(struct vm *vm);
-
-/* Presses the power button. */
-void vm_press_power(struct vm *vm);
-
-/* Host input has come for the console. */
-void vm_console_input(struct vm *vm);
 
 /* Returns of KVM_RUN so far, of all vCPUs. */
 uint64_t vm_exits(const struct vm *vm);

@@ -4,6 +4,7 @@
  */
 import { join } from "node:path"
 import * as Report from "@capsa/cli/Report"
+import { reasons as telemetryReasons } from "@capsa/telemetry/TelemetryError"
 import { Failure } from "capsa"
 
 interface Section {
@@ -15,8 +16,17 @@ interface Section {
   readonly example: string
 }
 
-const { BackendError, VmConfigError, VmBootError, MachineError, ConsoleError, KernelCmdlineError, ...others } =
-  Failure.reasons
+const {
+  BackendError,
+  VmConfigError,
+  VmBootError,
+  StateError,
+  MachineError,
+  ConsoleError,
+  PoolError,
+  KernelCmdlineError,
+  ...others
+} = Failure.reasons
 // Refuses to compile while an error has no section below.
 others satisfies Record<string, never>
 
@@ -42,6 +52,13 @@ const sections: ReadonlyArray<Section> = [
     example: "VmBootError.ts"
   },
   {
+    title: "StateError",
+    about:
+      "The folder that machines keep what they hold in cannot be used ([Resources](RESOURCES.md)). `Vm.launch` fails with it before anything is started, and so do `capsa ps` and `capsa cleanup`.",
+    errors: { StateError },
+    example: "StateError.ts"
+  },
+  {
     title: "MachineError",
     about: "Something was asked of a running machine that it could not do. The machine is as it was.",
     errors: { MachineError },
@@ -54,11 +71,25 @@ const sections: ReadonlyArray<Section> = [
     example: "ConsoleError.ts"
   },
   {
+    title: "PoolError",
+    about:
+      "A pool cannot be made, or has no machine for who asks. A pool itself outlives the failures of its machines, and goes on when their cause has passed.",
+    errors: { PoolError },
+    example: "PoolError.ts"
+  },
+  {
     title: "KernelCmdlineError",
     about:
       "A kernel command line that the kernel would not read as it was meant. In a configuration it is a problem of `boot.cmdline`.",
     errors: { KernelCmdlineError },
     example: "KernelCmdlineError.ts"
+  },
+  {
+    title: "TelemetryError",
+    about:
+      "`@capsa/telemetry` cannot be set up ([Observability](OBSERVABILITY.md)). `Telemetry.layer` fails with it, and nothing of it is left.",
+    errors: { TelemetryError: telemetryReasons },
+    example: "TelemetryError.ts"
   },
   {
     title: "Errors of the command",

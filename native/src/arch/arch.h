@@ -57,6 +57,13 @@ void arch_device_hole(uint64_t *start, uint64_t *end);
 /* Base and interrupt of the index-th virtio device; index < ARCH_VIRTIO_MAX. */
 struct arch_virtio_slot arch_virtio_slot(uint32_t index);
 
+/*
+ * Refuses, as MEMORY_INVALID, more guest memory than the host's processor can
+ * address. memory_bytes need not be checked in any other way yet.
+ */
+enum capsa_status arch_memory_check(int kvm_fd, uint64_t memory_bytes,
+				    struct capsa_error *error);
+
 /* Interrupt chip, timer and what else must exist before the first vCPU. */
 enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
 				struct capsa_error *error);

@@ -6,19 +6,10 @@ import { type Capabilities, Feature, featureFields, type Support } from "@capsa/
 import { fields } from "@capsa/core/ConfigFields"
 import { format } from "@capsa/core/MemorySize"
 import { candidates } from "../src/Backend.ts"
+import { code, table, withGenerated } from "./markdown.ts"
 
 /** The page's path from the root. */
 export const page = "docs/CONFIG.md"
-
-const begin = "<!-- begin: written by packages/capsa/scripts/configPage.ts -->"
-const end = "<!-- end -->"
-
-const row = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
-
-const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
-  [row(head), row(head.map(() => "---")), ...rows.map(row)].join("\n")
-
-const code = (text: string): string => `\`${text}\``
 
 const fieldTable = (): string =>
   table(
@@ -55,11 +46,7 @@ const capabilityTable = (): string =>
   )
 
 /** The page with its generated part as the code has it now. */
-export const updated = (text: string): string => {
-  const [before = "", rest = ""] = text.split(begin)
-  const after = rest.slice(rest.indexOf(end))
-  const parts = ["## Fields", fieldTable(), "## What each backend can do", capabilityTable()]
-  return `${before}${begin}\n\n${parts.join("\n\n")}\n\n${after}`
-}
+export const updated = (text: string): string =>
+  withGenerated(text, "configPage.ts", ["## Fields", fieldTable(), "## What each backend can do", capabilityTable()])
 
 if (import.meta.main) await Bun.write(page, updated(await Bun.file(page).text()))

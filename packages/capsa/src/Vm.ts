@@ -28,8 +28,10 @@ import type * as Stream from "effect/Stream"
 import { candidates } from "./Backend.ts"
 import type { Console } from "./Console.ts"
 import { GuestImage } from "./GuestImage.ts"
+import { speaker } from "./internal/identity.ts"
 import { stopwatch } from "./internal/journal.ts"
 import * as Life from "./internal/life.ts"
+import * as Measure from "./internal/measure.ts"
 
 /** @category models */
 export interface StopOptions {
@@ -114,31 +116,21 @@ export const launch: (config: VmConfig) => Effect.Effect<Vm, VmError, Backend | 
     const id = yield* Effect.sync(() => crypto.randomUUID())
     const config = yield* decode(input)
     const name = config.name ?? BootPlan.defaultName(id)
-    const annotations = { "vm.id": id, "vm.name": name, "vm.backend": backend.name }
-    yield* Effect.annotateCurrentSpan(annotations)
+    const identity = { "vm.id": id, "vm.name": name, "vm.backend": backend.name }
+    yield* Effect.annotateCurrentSpan(identity)
+    const asMachine = yield* speaker(identity)
     const vm = yield* makePlan(config, id, backend).pipe(
-      Effect.flatMap((plan) => retrying(inScopeOfItsOwn(Life.make(boot(plan), config, millisSinceLaunch)))),
+      Effect.flatMap((plan) => retrying(inScopeOfItsOwn(Life.make(boot(plan), config, millisSinceLaunch, identity)))),
       Effect.tapError((error) => Effect.logDebug("launch failed", error)),
-      Effect.annotateLogs(annotations)
+      asMachine
     )
-    const { stop, kill, pause, resume } = vm
-    const annotated = Effect.annotateLogs(annotations)
-    return {
-      ...vm,
-      id,
-      name,
-      config,
-      backend,
-      stop: (options) => annotated(stop(options)),
-      kill: annotated(kill),
-      pause: annotated(pause),
-      resume: annotated(resume)
-    } satisfies Vm
-  }
+    return { ...vm, id, name, config, backend } satisfies Vm
+  },
+  Measure.launch
 )
 
 /** Everything but the images is looked at before those are fetched or built. */
-const makePlan = Effect.fnUntraced(
+const makePlan = Effect.fn("Vm.plan")(
   function* (config: VmConfig, id: string, { name, capabilities }: VmBackend) {
     yield* validate(config, { capabilities, backend: name, others: candidates })
     const images = config.boot === undefined ? yield* (yield* GuestImage).images(capabilities) : undefined

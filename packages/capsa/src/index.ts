@@ -9,7 +9,9 @@ export {
   MachineError,
   type MachineStats,
   type PassedOver,
+  PoolError,
   type ProbeReport,
+  StateError,
   VmBootError,
   VmConfig,
   VmConfigError,
@@ -22,6 +24,18 @@ export * as KernelCmdline from "@capsa/core/KernelCmdline"
 export { Kvm } from "@capsa/kvm"
 export { Qemu } from "@capsa/qemu"
 export * as Backend from "./Backend.ts"
-export type { Console, ConsoleChunk, ConsoleMatch, ExpectOptions, Pattern } from "./Console.ts"
+export type {
+  Console,
+  ConsoleChunk,
+  ConsoleMatch,
+  ExpectOptions,
+  LoginOptions,
+  Pattern,
+  RunOptions,
+  RunResult
+} from "./Console.ts"
 export { GuestImage } from "./GuestImage.ts"
+export * as Logging from "./Logging.ts"
+export * as Metrics from "./Metrics.ts"
 export * as Vm from "./Vm.ts"
+export * as VmPool from "./VmPool.ts"

@@ -16,7 +16,15 @@ import type {
   VmStatus
 } from "@capsa/core"
 import type * as Layer from "effect/Layer"
-import type { ConsoleChunk, ConsoleMatch, ExpectOptions, Pattern } from "./Console.ts"
+import type {
+  ConsoleChunk,
+  ConsoleMatch,
+  ExpectOptions,
+  LoginOptions,
+  Pattern,
+  RunOptions,
+  RunResult
+} from "./Console.ts"
 import * as Session from "./internal/session.ts"
 import type { StopOptions, VmBackend } from "./Vm.ts"
 
@@ -24,6 +32,7 @@ export {
   BackendError,
   ConsoleError,
   MachineError,
+  StateError,
   VmBootError,
   VmConfig,
   VmConfigError,
@@ -53,6 +62,8 @@ export interface Console {
   readonly output: AsyncIterable<Uint8Array>
   /** The same, with positions and losses. */
   readonly chunks: AsyncIterable<ConsoleChunk>
+  /** The same from a position on, or from the oldest byte still held. */
+  chunksFrom(position: number): AsyncIterable<ConsoleChunk>
   /** The last output. */
   history(): Promise<Uint8Array>
   /** Bytes of output that the backend dropped. */
@@ -63,6 +74,14 @@ export interface Console {
   writeLine(text: string, options?: CallOptions): Promise<void>
   /** Waits for the first of the patterns. */
   expect(patterns: Pattern | ReadonlyArray<Pattern>, options?: ExpectOptions & CallOptions): Promise<ConsoleMatch>
+  /** Runs a command in the shell that waits at the console. An aborted one runs on in the guest. */
+  run(command: string, options?: RunOptions & CallOptions): Promise<RunResult>
+  /** Answers the login prompt, and waits for the shell. */
+  login(options: LoginOptions & CallOptions): Promise<void>
+  /** Presses Ctrl-C. */
+  interrupt(options?: CallOptions): Promise<void>
+  /** Presses Ctrl-D. */
+  eof(options?: CallOptions): Promise<void>
 }
 
 /**
@@ -110,11 +129,16 @@ export const launch = async (config: VmConfig, options: LaunchOptions = {}): Pro
     console: {
       output: iterate(console.output),
       chunks: iterate(console.chunks),
+      chunksFrom: (position) => iterate(console.chunksFrom(position)),
       history: () => run(console.history),
       lost: () => run(console.lost),
       write: (data, options) => run(console.write(data), options),
       writeLine: (text, options) => run(console.writeLine(text), options),
-      expect: (patterns, options) => run(console.expect(patterns, options), options)
+      expect: (patterns, options) => run(console.expect(patterns, options), options),
+      run: (command, options) => run(console.run(command, options), options),
+      login: (options) => run(console.login(options), options),
+      interrupt: (options) => run(console.interrupt, options),
+      eof: (options) => run(console.eof, options)
     },
     status: () => run(vm.status),
     statusChanges: iterate(vm.statusChanges),

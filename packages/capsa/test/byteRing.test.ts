@@ -26,6 +26,10 @@ describe("ByteRing", () => {
             expect([...reading.bytes]).toEqual(expected)
             expect(reading.position).toBe(from + expected.length)
             expect(reading.lost).toBe(Math.max(0, from - step.from))
+            const to = from + expected.length
+            const part = ring.between(0, to)
+            expect([...part.bytes]).toEqual(all.slice(start, to))
+            expect(part.lost + part.bytes.length).toBe(to)
           }
           expect(ring.end()).toBe(all.length)
           expect(ring.start()).toBe(Math.max(0, all.length - capacity))
@@ -53,6 +57,13 @@ describe("ByteRing", () => {
         }
       )
     )
+  })
+
+  test("of a part that is forgotten, all is lost and no more", () => {
+    const ring = ByteRing.make(4)
+    ring.append(bytes(0, 1, 2, 3, 4, 5, 6, 7, 8, 9))
+    expect(ring.between(2, 5)).toMatchObject({ bytes: bytes(), lost: 3 })
+    expect(ring.between(2, 8)).toMatchObject({ bytes: bytes(6, 7), lost: 4 })
   })
 
   test("copies what goes in and what comes out", () => {

@@ -1,24 +1,30 @@
 /** Every reason that needs no guest, from its real cause. */
 import { expect, test } from "bun:test"
+import { chmodSync, chownSync } from "node:fs"
 import { join } from "node:path"
-import type { Backend, BackendError } from "@capsa/core"
+import { type Backend, type BackendError, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
 import * as KernelCmdline from "@capsa/core/KernelCmdline"
 import { Kvm } from "@capsa/kvm"
 import { Qemu } from "@capsa/qemu"
+import { StateFolder } from "@capsa/state"
 import { Simulated } from "@capsa/testing"
-import { type Cause, type OfHost, ofGuests, ofMonitor, produces } from "@capsa/testing/failures"
+import { type Cause, type OfHost, ofGuests, ofLimits, ofMonitor, produces } from "@capsa/testing/failures"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as TestClock from "effect/TestClock"
+import * as TestContext from "effect/TestContext"
 import * as Backends from "../src/Backend.ts"
 import { images } from "../src/BuiltinGuest.ts"
 import { select } from "../src/internal/selection.ts"
 import * as Vm from "../src/Vm.ts"
+import * as VmPool from "../src/VmPool.ts"
 
 const { error: kvmError } = await Effect.runPromise(Kvm.probe)
 const notEmulated = kvmError?.reason === "Emulated" ? undefined : `KVM here is ${kvmError?.reason ?? "no emulation"}`
@@ -66,6 +72,34 @@ const noCandidate = select([
 ])
 
 const simulated = (guest: Simulated.Script = () => Effect.never) => Effect.provide(Simulated.layer({ guest }))
+
+/** The virtual minute in which a pool gives up. */
+const acquireFromPool = ({ failing, ready }: { failing?: VmBootErrorReason; ready?: VmPool.VmPoolOptions["ready"] }) =>
+  Effect.gen(function* () {
+    const pool = yield* VmPool.make({ config: {}, max: 1, ready })
+    const acquired = yield* Effect.fork(pool.acquire)
+    yield* TestClock.adjust("1 minute")
+    return yield* acquired
+  }).pipe(
+    Effect.provide(
+      Simulated.layer({
+        guest: () => Effect.never,
+        beforeStage: () =>
+          failing === undefined
+            ? Effect.void
+            : Effect.fail(new VmBootError({ reason: failing, detail: "No.", hint: "Mend it." }))
+      })
+    ),
+    Effect.provide(Logger.remove(Logger.defaultLogger)),
+    Effect.provide(TestContext.TestContext)
+  )
+
+const unwelcoming: Simulated.Script = ({ print, readLine }) =>
+  Effect.all([print("login: "), readLine, print("Login incorrect\r\n"), Effect.never]).pipe(
+    Effect.zipRight(Effect.never)
+  )
+
+const stateIn = (folder: string) => withConfig(["CAPSA_STATE_DIR", folder])(StateFolder.open)
 
 const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
   "BackendError.DeviceMissing": {
@@ -138,15 +172,67 @@ const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
     ),
     says: { stage: "kernel", consoleTail: "[    0.1] Linux\r\n", message: expect.stringContaining("50ms") }
   },
+  "StateError.Foreign": {
+    happens: Effect.flatMap(scratch, (folder) => {
+      chownSync(folder, 12345, 12345)
+      return stateIn(folder)
+    }),
+    says: { message: expect.stringContaining("12345"), hint: expect.stringContaining("CAPSA_STATE_DIR") },
+    skipped: process.getuid?.() === 0 ? undefined : "only root can give files away"
+  },
+  "StateError.Exposed": {
+    happens: Effect.flatMap(scratch, (folder) => {
+      chmodSync(folder, 0o777)
+      return stateIn(folder)
+    }),
+    says: { subject: expect.stringContaining("/"), hint: expect.stringContaining("chmod go-w /") }
+  },
+  "StateError.TooLong": {
+    happens: stateIn(`/tmp/${"x".repeat(100)}`),
+    says: { subject: expect.stringContaining("xxx") }
+  },
+  "StateError.Unusable": {
+    happens: stateIn("/dev/null"),
+    says: { subject: "/dev/null", errno: "EEXIST", hint: expect.stringContaining("file") }
+  },
   "ConsoleError.Timeout": {
     happens: simulated()(Effect.flatMap(Vm.launch({}), ({ console }) => console.expect("login:", { timeout: 1 }))),
     says: { pattern: '"login:"' }
+  },
+  "ConsoleError.LoginIncorrect": {
+    happens: simulated(unwelcoming)(
+      Effect.flatMap(Vm.launch({}), ({ console }) => console.login({ user: "nobody", timeout: "10 seconds" }))
+    ),
+    says: { message: expect.stringContaining('"nobody"') }
+  },
+  "ConsoleError.InvalidInput": {
+    happens: simulated()(Effect.flatMap(Vm.launch({}), ({ console }) => console.run("echo \0"))),
+    says: { message: expect.stringContaining("NUL"), hint: expect.stringContaining("file of the guest") }
   },
   "ConsoleError.Ended": {
     happens: simulated(({ print }) => Effect.as(print("bye"), { _tag: "Reboot" }))(
       Effect.flatMap(Vm.launch({}), ({ console }) => console.expect("login:"))
     ),
     says: { message: expect.stringContaining("ended (Reboot)"), received: "bye", exit: { _tag: "Reboot" } }
+  },
+  "PoolError.Invalid": {
+    happens: simulated()(VmPool.make({ config: {}, max: 0 })),
+    says: { field: "max" }
+  },
+  "PoolError.Closed": {
+    happens: simulated()(Effect.flatMap(Effect.scoped(VmPool.make({ config: {}, max: 1 })), ({ acquire }) => acquire))
+  },
+  "PoolError.LaunchFailed": {
+    happens: acquireFromPool({ failing: "HostResources" }),
+    says: { hint: "Mend it.", cause: { message: "No." } }
+  },
+  "PoolError.NotReady": {
+    happens: acquireFromPool({ ready: () => Effect.fail("no prompt") }),
+    says: { message: expect.stringContaining("no prompt") }
+  },
+  "PoolError.Unlaunchable": {
+    happens: acquireFromPool({ failing: "KernelInvalid" }),
+    says: { hint: "Mend it.", cause: { message: "No." } }
   },
   "KernelCmdlineError.ControlCharacter": { happens: KernelCmdline.parse("quiet\0") },
   "KernelCmdlineError.UnbalancedQuote": { happens: KernelCmdline.parse('a="b') },
@@ -165,5 +251,5 @@ test("there is no reason without a test of its cause", () => {
   const all = Object.entries(Failure.reasons).flatMap(([tag, reasons]) =>
     Object.keys(reasons).map((reason) => `${tag}.${reason}`)
   )
-  expect([...Object.keys(causes), ...ofGuests, ...ofMonitor].toSorted()).toEqual(all.toSorted())
+  expect([...Object.keys(causes), ...ofGuests, ...ofMonitor, ...ofLimits].toSorted()).toEqual(all.toSorted())
 })

@@ -6,6 +6,7 @@ import { Simulated } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as capsa from "../src/promise.ts"
+import { transcript, understand } from "./fixtures/typedShell.ts"
 
 const simulated = (options?: Simulated.SimulatedOptions) => ({ backend: Simulated.layer(options) })
 const silent: Simulated.Script = () => Effect.never
@@ -49,6 +50,34 @@ describe("a machine by promises", () => {
     const exits = await Promise.all([vm.stop({ grace: "10 seconds" }), vm.wait(), vm.wait()])
     for (const exit of exits) expect(exit).toEqual({ _tag: "PowerOff" })
     expect(await vm.status()).toEqual({ _tag: "Ended", exit: { _tag: "PowerOff" } })
+  })
+
+  test("is logged in to, runs commands, and is read from its first byte", async () => {
+    const guest: Simulated.Script = ({ print, readLine }) =>
+      Effect.gen(function* () {
+        yield* print("login: ")
+        const user = yield* readLine
+        yield* print("# ")
+        const keys = yield* readLine
+        let typed = ""
+        while (understand(typed) === undefined) typed += `${yield* readLine}\r`
+        const { command, nonce } = understand(typed) ?? { command: "", nonce: "" }
+        const output = Buffer.from(`${user} ${JSON.stringify(keys)} ${command}`)
+        yield* print(transcript({ typed, nonce, output, exitCode: 3, prompt: "# " }))
+        return { _tag: "PowerOff" }
+      })
+    await using vm = await capsa.launch({}, simulated({ guest }))
+    await vm.console.login({ user: "me" })
+    await vm.console.interrupt()
+    await vm.console.eof()
+    await vm.console.writeLine("")
+    const result = await vm.console.run("uname", { prompt: "# ", timeout: "10 seconds" })
+    expect(result).toMatchObject({ output: 'me "\\u0003\\u0004" uname', exitCode: 3 })
+    for await (const { bytes, position } of vm.console.chunksFrom(0)) {
+      expect(position).toBe(0)
+      expect(Buffer.from(bytes).toString()).toStartWith("login: # ")
+      break
+    }
   })
 
   test("is killed at the end of its block, and still answers", async () => {

@@ -2,7 +2,6 @@
 import type { BootStage } from "@capsa/core"
 import type { Vm } from "capsa/Vm"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { type Output, Stdio } from "./Stdio.ts"
@@ -15,22 +14,9 @@ const leaveKey = 0x1d
  * with the number of bytes that the reader was too slow for.
  */
 export const copyOutput = <E>({ console }: Vm, output: Output<E>) =>
-  Effect.gen(function* () {
-    // What came so far is taken in the same step in which the rest is subscribed to; only writing it takes time.
-    const past = yield* console.history
-    const writingPast = yield* Effect.fork(output.write(past))
-    const { lost } = yield* Stream.runFoldEffect(
-      console.chunks,
-      { seen: past.length, lost: 0 },
-      ({ seen, lost }, { bytes, position }) =>
-        Fiber.join(writingPast).pipe(
-          Effect.zipRight(output.write(bytes)),
-          Effect.as({ seen: position + bytes.length, lost: lost + position - seen })
-        )
-    )
-    yield* Fiber.join(writingPast)
-    return lost + (yield* console.lost)
-  })
+  Stream.runFoldEffect(console.chunksFrom(0), 0, (lost, chunk) =>
+    Effect.as(output.write(chunk.bytes), lost + chunk.lost)
+  ).pipe(Effect.zipWith(console.lost, (lost, dropped) => lost + dropped))
 
 /**
  * Types what comes from standard input into the console. On a terminal, succeeds when its user leaves, by Ctrl-] or by

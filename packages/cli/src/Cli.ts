@@ -24,6 +24,11 @@ const verbs = {
     options: options.look
   },
   backends: { description: "List what can run a machine, and what each can do.", options: options.look },
+  ps: { description: "List the machines that are alive, whichever process launched them.", options: options.look },
+  cleanup: {
+    description: "Remove what machines left behind whose processes were killed.",
+    options: options.cleanup
+  },
   version: { description: "Print the version.", options: {} }
 } satisfies Record<string, Help.Topic>
 
@@ -52,6 +57,20 @@ const backends = Command.make("backends", verbs.backends.options, (given) =>
   ).pipe(reporting(given))
 )
 
+const ps = Command.make("ps", verbs.ps.options, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Ps.ts")),
+    (verb) => verb.ps(given)
+  ).pipe(reporting(given))
+)
+
+const cleanup = Command.make("cleanup", verbs.cleanup.options, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Cleanup.ts")),
+    (verb) => verb.cleanup(given)
+  ).pipe(reporting(given))
+)
+
 const printVersion = Command.make("version", verbs.version.options, () =>
   Effect.flatMap(Stdio, ({ stdout }) => stdout.write(`${version}\n`)).pipe(reporting({ json: false }))
 )
@@ -62,7 +81,7 @@ const capsa = Command.make("capsa", program.options, (given) =>
     : reporting(given)(
         new UsageError({ reason: "UnknownVerb", detail: "No verb is given.", hint: "`capsa --help` lists them." })
       )
-).pipe(Command.withSubcommands([run, doctor, backends, printVersion]))
+).pipe(Command.withSubcommands([run, doctor, backends, ps, cleanup, printVersion]))
 
 const parse = Command.run(capsa, { name: "capsa", version, executable: "capsa" })
 

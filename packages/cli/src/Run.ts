@@ -37,11 +37,12 @@ export type RunReport = typeof RunReport.Type
 const layerOf = (name: RunOptions["backend"]): Layer.Layer<Backend, BackendError> =>
   Backends.candidates.find((candidate) => candidate.name === name)?.layer ?? Backends.auto
 
-const configOf = ({ kernel, initrd, cmdline, cpus, memory, name }: RunOptions): VmConfig => ({
+const configOf = ({ kernel, initrd, cmdline, cpus, memory, name, limit }: RunOptions): VmConfig => ({
   boot: kernel === undefined ? undefined : { kernel, initrd, cmdline },
   cpus,
   memory,
-  name
+  name,
+  limits: limit
 })
 
 /** How a session was over: the machine ended, its user left, its time was over. @category models */

@@ -1,5 +1,5 @@
 /** The options of the verbs. */
-import { MemorySize } from "@capsa/core"
+import { type LimitsConfig, MemorySize } from "@capsa/core"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -38,12 +38,34 @@ export const parseDuration = (text: string): Duration.Duration | undefined => {
 
 const parseCount = (text: string): number | undefined => (/^\d{1,9}$/.test(text) ? Number(text) : undefined)
 
+const decodeLimits = Schema.decodeUnknownOption(
+  Schema.Struct({
+    cpu: Schema.optionalWith(Schema.NumberFromString, { exact: true }),
+    memory: Schema.optionalWith(MemorySize, { exact: true }),
+    pids: Schema.optionalWith(Schema.NumberFromString, { exact: true })
+  }),
+  { onExcessProperty: "error" }
+)
+
+/** "cpu=0.5,memory=1GiB,pids=64". */
+export const parseLimits = (text: string): LimitsConfig | undefined =>
+  decodeLimits(Object.fromEntries(text.split(",").map((word) => word.split("=", 2)))).pipe(
+    Option.map(({ cpu, ...limits }) => ({ ...limits, ...(cpu === undefined ? {} : { cpus: cpu }) })),
+    Option.getOrUndefined
+  )
+
 const described = (description: string) => Options.withDescription(description)
 
 const json = Options.boolean("json").pipe(described("Print the result, or the error, as JSON on stdout."))
 
-/** The options of the verbs that look at the host. */
+/** The options of the verbs that only look. */
 export const look = { json }
+
+/** The options of `capsa cleanup`. */
+export const cleanup = {
+  dryRun: Options.boolean("dry-run").pipe(described("Show what would be removed, and leave it.")),
+  json
+}
 
 /** The options of the program without a verb. */
 export const program = {
@@ -75,6 +97,10 @@ export const run = {
   backend: Options.choice("backend", backendNames).pipe(
     described("What runs the machine. The best of this host if absent."),
     Options.withDefault("auto")
+  ),
+  limit: parsed("limit", "limits", "cpu=0.5,memory=1GiB,pids=64", parseLimits).pipe(
+    described("What the machine may take of this host: cpu=0.5,memory=1GiB,pids=64, any of them. On QEMU."),
+    optional
   ),
   name: Options.text("name").pipe(described("Name of the machine, for logs."), optional),
   timeout: parsed("timeout", "duration", "30s, 5m or 1h", parseDuration).pipe(

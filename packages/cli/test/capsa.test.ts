@@ -1,6 +1,11 @@
 import { describe, expect, test } from "bun:test"
-import { BackendsReport, DoctorReport, ReportedError } from "@capsa/cli"
+import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { BackendsReport, CleanupReport, DoctorReport, PsReport, ReportedError } from "@capsa/cli"
+import * as Lease from "@capsa/state/Lease"
 import { Kvm } from "capsa"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import manifest from "../package.json" with { type: "json" }
@@ -29,7 +34,8 @@ describe("help", () => {
   test("of the program names every verb", async () => {
     const { status, stdout, stderr } = await capsa(["--help"])
     expect(stderr).toBe("")
-    for (const verb of ["run", "doctor", "backends", "version"]) expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"))
+    for (const verb of ["run", "doctor", "backends", "ps", "cleanup", "version"])
+      expect(stdout).toMatch(new RegExp(`^  ${verb} `, "m"))
     expect(stdout).not.toContain("\u001b")
     expect(status).toBe(0)
   })
@@ -43,6 +49,7 @@ describe("help", () => {
       "--cpus",
       "--memory",
       "--backend",
+      "--limit",
       "--name",
       "--timeout",
       "--verbose",
@@ -72,6 +79,13 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
     [["run", "--cpus", "two"], '--cpus: "two" is no number; write it like 2'],
     [["run", "--memory", "512"], '--memory: "512" is no size; write it like 512MiB or 2GiB'],
     [["run", "--timeout", "30"], '--timeout: "30" is no duration; write it like 30s, 5m or 1h'],
+    ...["cpu", "cpu=x", "memory=512", "disk=1"].map(
+      (limits) =>
+        [
+          ["run", "--limit", limits],
+          `--limit: "${limits}" is no limits; write it like cpu=0.5,memory=1GiB,pids=64`
+        ] as const
+    ),
     [["run", "--backend", "xen"], "Expected one of the following cases: auto, kvm, qemu"],
     [["doctor", "now"], "There is no option or argument now."]
   ]
@@ -139,6 +153,77 @@ describe("doctor and backends", () => {
   })
 })
 
+describe("ps and cleanup", () => {
+  test("refuse a state folder that is none, and say what to do", async () => {
+    for (const verb of ["ps", "cleanup"]) {
+      const env = { CAPSA_STATE_DIR: "/dev/null" }
+      const finished = await capsa([verb], "", env)
+      const [what, fix] = told(finished)
+      expect(what).toStartWith("capsa: The state folder cannot be used (/dev/null, ")
+      expect(fix).toContain("CAPSA_STATE_DIR")
+      expect(finished.status).toBe(1)
+      const { error } = decodeLine(Failure, (await capsa([verb, "--json"], "", env)).stdout)
+      expect(error).toMatchObject({ _tag: "StateError", reason: "Unusable" })
+    }
+  })
+
+  test("show people what lives and what is left", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "capsa-ps-"))
+    const plan = {
+      cpus: 2,
+      memoryMib: 512,
+      kernel: "/boot/vmlinuz",
+      cmdline: "",
+      console: "serial",
+      discovery: "firmware"
+    } as const
+    const [id, left] = ["01234567-89ab-4cde-8f01-23456789abcd", "fedcba98-7654-4321-8fed-cba987654321"]
+    const record = {
+      id: left,
+      name: "old",
+      backend: "qemu",
+      createdAt: 0,
+      owner: 1,
+      cpus: 1,
+      memoryMib: 64,
+      kernel: "/k"
+    }
+    mkdirSync(join(folder, left.slice(0, 13)))
+    writeFileSync(join(folder, left.slice(0, 13), "machine.json"), JSON.stringify(record))
+    const env = { CAPSA_STATE_DIR: folder }
+    const tell = Effect.gen(function* () {
+      yield* Lease.take({ ...plan, id, name: "web" }, "kvm")
+      return yield* Effect.promise(() =>
+        Promise.all([capsa(["ps"], "", env), capsa(["cleanup", "--dry-run"], "", env)])
+      )
+    })
+    const [ps, cleanup] = await Effect.runPromise(
+      tell.pipe(
+        Effect.scoped,
+        Effect.provideService(Lease.Swept, new Set([folder])),
+        Effect.withConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(env))))
+      )
+    )
+    const [heading, row, ...rest] = ps.stdout.trimEnd().split("\n")
+    expect(heading).toMatch(/^ID +NAME +BACKEND +CPUS +MEMORY +OWNER +AGE$/)
+    expect(row).toMatch(new RegExp(`^${id}  web   kvm      2     512MiB  ${process.pid} +(0|\\d+s)$`))
+    expect(rest).toEqual([])
+    expect(cleanup.stdout).toBe(`left: old ${left}\n  folder ${join(folder, left.slice(0, 13))}\n`)
+    rmSync(folder, { recursive: true })
+  })
+
+  test("have nothing to tell of an empty one", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "capsa-ps-"))
+    const env = { CAPSA_STATE_DIR: folder }
+    expect(decodeLine(PsReport, (await capsa(["ps", "--json"], "", env)).stdout)).toEqual({ machines: [] })
+    const { stdout } = await capsa(["cleanup", "--json"], "", env)
+    expect(decodeLine(CleanupReport, stdout)).toEqual({ removed: true, leftovers: [], notes: [] })
+    expect((await capsa(["ps"], "", env)).stdout).toBe("No machine is alive.\n")
+    expect((await capsa(["cleanup", "--dry-run"], "", env)).stdout).toBe("Nothing is left behind.\n")
+    rmdirSync(folder)
+  })
+})
+
 describe("run fails before anything starts", () => {
   test("all that is wrong, each with what to do", async () => {
     const finished = await capsa(["run", "--backend", "qemu", "--kernel", "/nowhere/vmlinuz", "--memory", "1MiB"])
@@ -156,6 +241,14 @@ describe("run fails before anything starts", () => {
     expect(error._tag === "VmConfigError" && error.problems[0].path).toBe("boot.kernel")
     expect(status).toBe(1)
   })
+})
+
+test("run passes limits on, where they are checked", async () => {
+  const limits = "cpu=0,memory=1MiB,pids=0"
+  const { stdout } = await capsa(["run", "--backend", "qemu", "--limit", limits, "--json"])
+  const { error } = decodeLine(Failure, stdout)
+  const paths = error._tag === "VmConfigError" ? error.problems.map(({ path }) => path) : []
+  expect(paths.toSorted()).toEqual(["limits.cpus", "limits.memory", "limits.pids"])
 })
 
 describe("KVM that is only emulated", () => {

@@ -7,6 +7,7 @@ import type { BackendName } from "./BackendName.ts"
 import type { BootPlan } from "./BootPlan.ts"
 import type { Capabilities } from "./Capabilities.ts"
 import type { Machine } from "./Machine.ts"
+import type { StateError } from "./StateError.ts"
 import type { VmBootError } from "./VmBootError.ts"
 
 /** A backend that was looked at and not taken, and why. @category models */
@@ -32,6 +33,6 @@ export class Backend extends Context.Tag("@capsa/core/Backend")<
     /**
      * Carries out a plan, adding nothing to it. Succeeds once the first vCPU runs; the machine ends with the scope.
      */
-    readonly boot: (plan: BootPlan) => Effect.Effect<Machine, BackendError | VmBootError, Scope.Scope>
+    readonly boot: (plan: BootPlan) => Effect.Effect<Machine, BackendError | StateError | VmBootError, Scope.Scope>
   }
 >() {}

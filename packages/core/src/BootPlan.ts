@@ -8,6 +8,7 @@ import type { Capabilities } from "./Capabilities.ts"
 import { defaults } from "./ConfigDefaults.ts"
 import * as KernelCmdline from "./KernelCmdline.ts"
 import type { KernelCmdlineError } from "./KernelCmdlineError.ts"
+import { LimitsConfig } from "./LimitsConfig.ts"
 import { toMib } from "./MemorySize.ts"
 import type { VmConfig } from "./VmConfig.ts"
 import { VmConfigError } from "./VmConfigError.ts"
@@ -26,7 +27,9 @@ export const BootPlan = Schema.Struct({
   /** The device that is the console: 16550 UART (ttyS0) or virtio-console (hvc0). The other may carry early output. */
   console: Schema.Literal("serial", "virtio"),
   /** Firmware tables (ACPI, device tree), or the command line for kernels without ACPI. */
-  discovery: Schema.Literal("firmware", "cmdline")
+  discovery: Schema.Literal("firmware", "cmdline"),
+  /** What the backend's process may take of the host. */
+  limits: Schema.optional(LimitsConfig)
 })
 /** @category models */
 export type BootPlan = typeof BootPlan.Type
@@ -81,7 +84,8 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     ...(images.initrd === undefined ? {} : { initrd: path.resolve(images.initrd) }),
     cmdline,
     console: images.console ?? defaults.console,
-    discovery: images.discovery ?? defaults.discovery
+    discovery: images.discovery ?? defaults.discovery,
+    ...(config.limits === undefined ? {} : { limits: config.limits })
   } satisfies BootPlan
 })
 

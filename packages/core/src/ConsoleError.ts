@@ -15,6 +15,16 @@ export const reasons = {
     happened: "The machine ended before the pattern came.",
     retryable: false,
     remedy: "`exit` tells how it ended, `received` what it said last."
+  },
+  LoginIncorrect: {
+    happened: "The guest refused user and password.",
+    retryable: false,
+    remedy: "Check both, and on which terminals the guest lets this user log in."
+  },
+  InvalidInput: {
+    happened: "What was to be typed cannot be typed: it presses other keys, or is too long. Nothing was typed.",
+    retryable: false,
+    remedy: "Leave control characters out; write a long command into a file of the guest, in parts, and run that."
   }
 } as const satisfies FailureReasons
 

@@ -7,6 +7,8 @@ import type { BootStageName } from "./BootStage.ts"
 import * as Console from "./ConsoleError.ts"
 import * as KernelCmdline from "./KernelCmdlineError.ts"
 import * as Machine from "./MachineError.ts"
+import * as Pool from "./PoolError.ts"
+import * as State from "./StateError.ts"
 import * as VmBoot from "./VmBootError.ts"
 import * as VmConfig from "./VmConfigError.ts"
 
@@ -18,7 +20,9 @@ export const Failure = Schema.Union(
   VmConfig.VmConfigError,
   VmBoot.VmBootError,
   Machine.MachineError,
+  State.StateError,
   Console.ConsoleError,
+  Pool.PoolError,
   KernelCmdline.KernelCmdlineError
 )
 /** @category models */
@@ -30,7 +34,9 @@ export const reasons = {
   VmConfigError: VmConfig.reasons,
   VmBootError: VmBoot.reasons,
   MachineError: Machine.reasons,
+  StateError: State.reasons,
   ConsoleError: Console.reasons,
+  PoolError: Pool.reasons,
   KernelCmdlineError: KernelCmdline.reasons
 } as const satisfies Record<Failure["_tag"], unknown>
 

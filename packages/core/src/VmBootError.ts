@@ -45,6 +45,17 @@ export const reasons = {
     remedy:
       "`apt-get update` must work, and `CAPSA_CACHE_DIR` (by default `~/.cache/capsa`) must be writable. Elsewhere than on Debian and Ubuntu, name a kernel of your own."
   },
+  LimitsUnavailable: {
+    happened: "The configuration has `limits`, and this process may not set them.",
+    retryable: false,
+    remedy:
+      "Start the program in a cgroup of its own: `systemd-run --user --scope -p Delegate=yes -- PROGRAM`. The host needs cgroups of version 2. [More](RESOURCES.md#limits)."
+  },
+  LimitExceeded: {
+    happened: "The machine needs more than its `limits` to start.",
+    retryable: false,
+    remedy: "Raise the limit that `field` names. `limits.memory` holds for the guest's memory and all that QEMU needs."
+  },
   HostResources: {
     happened: "The host is short of memory, processes or descriptors.",
     retryable: true,

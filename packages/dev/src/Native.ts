@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { basename, join } from "node:path"
+import { join } from "node:path"
 import { type Finished, run } from "./Command.ts"
 import { root } from "./Folders.ts"
 import { lockFile, withLock } from "./Lock.ts"
@@ -20,16 +20,15 @@ export interface Build {
 /** The build that TypeScript loads. */
 export const ordinary: Build = { folder: "build", variables: [] }
 
-/** The C test programs of a build, as make names them. */
-export const testPrograms = (build: Build, checkout: string = root): ReadonlyArray<string> =>
-  programs(checkout, "test").map((name) => `${build.folder}/test/${name}`)
+/** What is about another architecture is not built. */
+const architecture = process.arch === "arm64" ? "aarch64" : "x86_64"
 
 /** The fuzz programs of a build, as make names them. */
 export const fuzzPrograms = (build: Build): ReadonlyArray<string> =>
-  programs(root, "test/fuzz").map((name) => `${build.folder}/fuzz/${name}`)
-
-const programs = (checkout: string, folder: string): ReadonlyArray<string> =>
-  [...new Bun.Glob(`${folder}/*.c`).scanSync(join(checkout, "native"))].map((file) => basename(file, ".c")).sort()
+  ["fuzz/*.c", `fuzz/${architecture}/*.c`]
+    .flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(join(root, "native/test"))])
+    .map((file) => `${build.folder}/${file.slice(0, -".c".length)}`)
+    .sort()
 
 /** Runs make in native/ of the checkout. Two processes don't make the same build at once. */
 export const make = (

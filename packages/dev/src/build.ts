@@ -6,12 +6,12 @@
 import { join } from "node:path"
 import { DevError, main } from "./DevError.ts"
 import { root } from "./Folders.ts"
-import { make, ordinary, testPrograms } from "./Native.ts"
+import { make, ordinary } from "./Native.ts"
 import { Progress } from "./Progress.ts"
 
 await main(async () => {
   const progress = new Progress(process.stderr)
-  const made = await progress.step("native", (report) => make(ordinary, ["all", ...testPrograms(ordinary)], report))
+  const made = await progress.step("native", (report) => make(ordinary, ["all", "tests"], report))
   if (made.exitCode !== 0) {
     throw new DevError(
       `make failed (${made.exitCode})\n${made.output}`,

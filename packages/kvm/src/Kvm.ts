@@ -9,6 +9,7 @@ import {
   unsupported
 } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
+import * as Lease from "@capsa/state/Lease"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { bootError, probeError } from "./internal/errors.ts"
@@ -95,7 +96,7 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       description: "KVM",
       capabilities,
       passedOver: [],
-      boot: (plan) => Effect.mapError(native.boot(plan), bootError)
+      boot: (plan) => Effect.zipRight(Lease.take(plan, "kvm"), Effect.mapError(native.boot(plan), bootError))
     }
   })
 ).pipe(Layer.provide(nativeLayer))

@@ -1,2 +1,3 @@
+export { FileLock } from "./FileLock.ts"
 export * as Native from "./Native.ts"
 export { NativeError, NativeStatus } from "./NativeError.ts"

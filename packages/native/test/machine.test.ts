@@ -66,7 +66,8 @@ const endings: ReadonlyArray<readonly [name: string, code: ReadonlyArray<number>
   ["the reset register", payload.reset, "Reboot"],
   ["the keyboard controller's reset", payload.resetByKeyboard, "Reboot"],
   ["a triple fault", payload.tripleFault, "Reboot"],
-  ["the panic notifier", payload.panic, "Panic"]
+  ["the panic notifier", payload.panic, "Panic"],
+  ["a jump to where nothing is", payload.nowhere, "Failed"]
 ]
 
 for (const [name, code, exit] of endings)
@@ -168,6 +169,12 @@ const failures: ReadonlyArray<
   ["a command line over the limit", () => payload.elf(payload.spin), { cmdline: "x".repeat(5000) }, "CmdlineInvalid"],
   ["an absurd command line", () => payload.elf(payload.spin), { cmdline: "x".repeat(100_000) }, "InvalidArgument"],
   ["no memory", () => payload.elf(payload.spin), { memoryMib: 0 }, "MemoryInvalid"],
+  [
+    "memory beyond every processor's addresses",
+    () => payload.elf(payload.spin),
+    { memoryMib: 2 ** 32 },
+    "MemoryInvalid"
+  ],
   ["no processors", () => payload.elf(payload.spin), { cpus: 0 }, "InvalidArgument"],
   ["too many processors", () => payload.elf(payload.spin), { cpus: 65 }, "InvalidArgument"]
 ]

@@ -46,6 +46,8 @@ export const resetByKeyboard = out(0x64, 0xfe)
 export const panic = out(0x505, 1)
 /** An undefined instruction, with no table to find a handler in. */
 export const tripleFault = [0x0f, 0x0b]
+/** mov eax, address; jmp rax: no memory holds what comes next, which KVM cannot carry on with. */
+export const nowhere = [0xb8, 0x00, 0x00, 0x10, 0xd0, 0xff, 0xe0]
 /** jmp to itself */
 export const spin = [0xeb, 0xfe]
 /** cli; hlt; jmp back */

@@ -1,5 +1,13 @@
 /** Machines on QEMU: where capsa's own monitor cannot run, and beside it. */
-import { Backend, type BackendError, type Capabilities, noFeatures, type ProbeReport, unsupported } from "@capsa/core"
+import {
+  Backend,
+  type BackendError,
+  type Capabilities,
+  noFeatures,
+  type ProbeReport,
+  supported,
+  unsupported
+} from "@capsa/core"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -25,7 +33,7 @@ export const capabilities: Capabilities = {
   features: {
     ...noFeatures("capsa gives QEMU no device for it"),
     uefi: unsupported("capsa starts kernels on QEMU directly, without firmware"),
-    limits: unsupported("capsa puts its processes under no limits"),
+    limits: process.platform === "linux" ? supported : unsupported("only Linux has cgroups"),
     processIsolation: unsupported("its processes have no jail"),
     mainProcess: unsupported("the built-in guest runs a shell and nothing else")
   }
@@ -46,7 +54,8 @@ export interface QemuOptions {
  * The QEMU backend. Building it builds a machine without a guest, in some tens of milliseconds, and fails with
  * `ProgramMissing`, `ProgramUnusable` (too old, incomplete), or what keeps KVM from working.
  *
- * Each machine is a process of its own that dies with this one, also when this one is killed. It leaves nothing on disk.
+ * Each machine is a process of its own that dies with this one, also when this one is killed. What it keeps on disk is in its
+ * folder below the state folder, and goes with it.
  *
  * @category layers
  */

@@ -15,6 +15,9 @@ describe("exitOf", () => {
     [{ panicked: true, shutdown: "guest-reset" }, "Panic"],
     [{ killed: true }, "Killed"],
     [{ killed: true, shutdown: "guest-shutdown" }, "PowerOff"],
+    [{ outOfMemory: true }, "OutOfMemory"],
+    [{ outOfMemory: true, killed: true }, "OutOfMemory"],
+    [{ outOfMemory: true, shutdown: "guest-shutdown" }, "PowerOff"],
     [{ killed: true, shutdown: "host-signal" }, "Killed"],
     [{ failure: "why" }, "Failed"],
     [{ failure: "why", killed: true }, "Failed"]
@@ -64,6 +67,7 @@ describe("fromStderr", () => {
     ["qemu: initrd is too large, cannot support.(max: 2, need 6)", "InitrdInvalid", "/boot/initrd"],
     ["cannot set up guest memory 'pc.ram': Cannot allocate memory", "MemoryInvalid", "9000000"],
     ["Address space limit 0xffffffffff < 0x2067fffffff phys-bits too low (40)", "MemoryInvalid", "9000000"],
+    ["qemu: qemu_thread_create: Resource temporarily unavailable", "HostResources", "300"],
     ["Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-q35-7.2' is 288", "Unsupported", "300"]
   ])("%p is %s of %s", (stderr, reason, subject) => {
     const error = fromStderr(stderr, plan, "created")

@@ -1,5 +1,7 @@
 /** Machines of a real QEMU, by emulation, with what only this backend has to show; `capsa` tests what all have. */
 import { expect } from "bun:test"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Backend, type BootPlan, type Machine } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
@@ -181,8 +183,13 @@ layer(inLab ? Qemu.layer({ program: "/bin/true" }) : Qemu.layer())(`a machine of
       Effect.gen(function* () {
         const plan = planOf()
         const fixture = join(import.meta.dir, "fixtures/launchMachine.ts")
+        const folder = yield* Effect.acquireRelease(
+          Effect.sync(() => mkdtempSync(join(tmpdir(), "capsa-state-"))),
+          (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+        )
+        const env = { ...Bun.env, CAPSA_STATE_DIR: folder }
         const launcher = yield* Effect.acquireRelease(
-          Effect.sync(() => Bun.spawn([process.execPath, fixture, JSON.stringify(plan)])),
+          Effect.sync(() => Bun.spawn([process.execPath, fixture, JSON.stringify(plan)], { env })),
           (launcher) => Effect.sync(() => launcher.kill("SIGKILL"))
         )
         const { value } = yield* Effect.promise(() => launcher.stdout.getReader().read())

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import { setprivPath, spawn } from "../src/internal/supervised.ts"
 import { isAlive, openDescriptors, until } from "./fixtures/processes.ts"
 
-const shell = (script: string, connections = 0) => spawn(["/bin/sh", "-c", script], connections)
+const shell = (script: string, connections = 0) => spawn(["/bin/sh", "-c", script], { connections })
 
 describe("a supervised process", () => {
   live("tells its status and what it wrote", () =>
@@ -27,6 +27,25 @@ describe("a supervised process", () => {
       const stderr = yield* child.stderr
       expect(stderr).toHaveLength(16 * 1024)
       expect(stderr).toEndWith("xend")
+    })
+  )
+
+  live("writes no core file and opens a bounded number of files", () =>
+    Effect.gen(function* () {
+      const child = yield* shell("ulimit -c; ulimit -n; ulimit -Hn")
+      const [core, ...files] = (yield* child.stdout).split("\n").map(Number)
+      expect(core).toBe(0)
+      expect(files).toHaveLength(2)
+      for (const most of files) expect(most).toBeLessThanOrEqual(1024)
+    })
+  )
+
+  live("is not started where its cgroup does not take it", () =>
+    Effect.gen(function* () {
+      const child = yield* spawn(["/bin/sh", "-c", "echo ran"], { connections: 0, cgroup: "/nonexistent" })
+      expect(yield* child.exit).toEqual({ code: 126, signal: undefined })
+      expect(yield* child.stdout).toBe("")
+      expect(yield* child.stderr).toContain("/nonexistent/cgroup.procs")
     })
   )
 
@@ -84,10 +103,11 @@ describe("a supervised process", () => {
 
   live("fails to start with the host's error", () =>
     Effect.gen(function* () {
-      const child = yield* spawn(["/nonexistent/program"], 1).pipe(Effect.either)
+      const child = yield* spawn(["/nonexistent/program"], { connections: 1 }).pipe(Effect.either)
       if (child._tag === "Left") return expect(child.left.errno).toBe("ENOENT")
       expect(yield* child.right.exit).toMatchObject({ code: 127 })
-      expect(yield* child.right.stderr).toContain("/nonexistent/program: No such file or directory")
+      // The shell's words: dash and bash have their own.
+      expect(yield* child.right.stderr).toMatch(/\/nonexistent\/program: (not found|No such file or directory)/)
     })
   )
 })

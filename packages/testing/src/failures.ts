@@ -37,8 +37,14 @@ export const ofGuests = [
 /** Reasons that only the monitor has; the test is in `kvm`. */
 export const ofMonitor = ["VmBootError.CmdlineInvalid"] as const satisfies ReadonlyArray<Failure.FailureName>
 
+/** Reasons that limits bring about; the test is in `capsa`. */
+export const ofLimits = [
+  "VmBootError.LimitsUnavailable",
+  "VmBootError.LimitExceeded"
+] as const satisfies ReadonlyArray<Failure.FailureName>
+
 /** All others: they need neither a guest nor KVM. */
-export type OfHost = Exclude<Failure.FailureName, (typeof ofGuests)[number] | (typeof ofMonitor)[number]>
+export type OfHost = Exclude<Failure.FailureName, (typeof ofGuests | typeof ofMonitor | typeof ofLimits)[number]>
 
 const page = await Bun.file(join(import.meta.dir, "../../../docs/FAILURES.md")).text()
 

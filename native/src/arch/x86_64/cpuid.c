@@ -211,3 +211,17 @@ void cpuid_edit(struct kvm_cpuid2 *cpuid, const struct cpuid_shape *shape)
 			   shape->index);
 	cpuid_add_topology(cpuid, 2, 0, 0, shape->index);
 }
+
+uint32_t cpuid_physical_bits(const struct kvm_cpuid2 *cpuid)
+{
+	uint32_t bits = 0;
+
+	for (uint32_t i = 0; i < cpuid->nent; i++) {
+		if (cpuid->entries[i].function == LEAF_AMD_SIZES)
+			bits = cpuid->entries[i].eax & 0xff;
+	}
+	/* Processors without the leaf have the fewest. */
+	if (bits < CPUID_PHYSICAL_BITS_MIN)
+		return CPUID_PHYSICAL_BITS_MIN;
+	return bits < CPUID_PHYSICAL_BITS_MAX ? bits : CPUID_PHYSICAL_BITS_MAX;
+}

@@ -60,27 +60,6 @@ static enum capsa_status kvm_setup_error(struct capsa_error *error,
 	}
 }
 
-enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
-				struct capsa_error *error)
-{
-	uint64_t identity_map = X86_IDENTITY_MAP;
-	/* Takes the speaker's port 0x61 too, which old kernels wait on. */
-	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
-
-	if (ioctl(vm_fd, KVM_SET_TSS_ADDR, (unsigned long)X86_TSS_ADDRESS) < 0)
-		return kvm_setup_error(error, errno, "KVM_SET_TSS_ADDR");
-	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
-		return kvm_setup_error(error, errno,
-				       "KVM_SET_IDENTITY_MAP_ADDR");
-	if (ioctl(vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return kvm_setup_error(error, errno, "KVM_CREATE_IRQCHIP");
-	/* Hardware-reduced ACPI tells kernels that there is no such timer. */
-	if (shape->discovery == CAPSA_DISCOVERY_CMDLINE &&
-	    ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-		return kvm_setup_error(error, errno, "KVM_CREATE_PIT2");
-	return CAPSA_STATUS_OK;
-}
-
 /* On success *out is the caller's to free, with room for what is added. */
 static enum capsa_status kvm_setup_read_cpuid(int kvm_fd,
 					      struct kvm_cpuid2 **out,
@@ -107,6 +86,81 @@ static enum capsa_status kvm_setup_read_cpuid(int kvm_fd,
 					       "KVM_GET_SUPPORTED_CPUID");
 	}
 	return kvm_setup_error(error, E2BIG, "KVM_GET_SUPPORTED_CPUID");
+}
+
+/* The most that addresses of this width reach around the device hole. */
+static uint64_t kvm_setup_memory_max(uint32_t physical_bits)
+{
+	return (1ull << physical_bits) - (X86_HOLE_END - X86_HOLE_START);
+}
+
+enum capsa_status arch_memory_check(int kvm_fd, uint64_t memory_bytes,
+				    struct capsa_error *error)
+{
+	struct kvm_cpuid2 *cpuid = NULL;
+	char message[sizeof(error->message)];
+	enum capsa_status status;
+	uint32_t bits;
+
+	/* Every processor can: the question takes as long as other steps of
+	 * creating a machine. */
+	if (memory_bytes <= kvm_setup_memory_max(CPUID_PHYSICAL_BITS_MIN))
+		return CAPSA_STATUS_OK;
+	status = kvm_setup_read_cpuid(kvm_fd, &cpuid, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	bits = cpuid_physical_bits(cpuid);
+	free(cpuid);
+	if (memory_bytes <= kvm_setup_memory_max(bits))
+		return CAPSA_STATUS_OK;
+	(void)snprintf(message, sizeof(message),
+		       "%llu bytes of memory: the host's processor has %u bits "
+		       "of physical address, enough for %llu",
+		       (unsigned long long)memory_bytes, bits,
+		       (unsigned long long)kvm_setup_memory_max(bits));
+	return error_set(error, CAPSA_STATUS_MEMORY_INVALID, 0,
+			 "KVM_GET_SUPPORTED_CPUID", "memory", "memory_bytes",
+			 message);
+}
+
+/*
+ * No vCPU gets performance counters. CPUID hides them; this takes their
+ * registers away too, before the first vCPU, where KVM can (Linux 5.18).
+ */
+static enum capsa_status kvm_setup_no_pmu(int vm_fd, struct capsa_error *error)
+{
+	struct kvm_enable_cap disable = {
+		.cap = KVM_CAP_PMU_CAPABILITY,
+		.args = { KVM_PMU_CAP_DISABLE },
+	};
+	int offered = ioctl(vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_PMU_CAPABILITY);
+
+	if (offered < 0 || !(offered & KVM_PMU_CAP_DISABLE))
+		return CAPSA_STATUS_OK;
+	if (ioctl(vm_fd, KVM_ENABLE_CAP, &disable) < 0)
+		return kvm_setup_error(error, errno, "KVM_CAP_PMU_CAPABILITY");
+	return CAPSA_STATUS_OK;
+}
+
+enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
+				struct capsa_error *error)
+{
+	uint64_t identity_map = X86_IDENTITY_MAP;
+	/* Takes the speaker's port 0x61 too, which old kernels wait on. */
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	if (ioctl(vm_fd, KVM_SET_TSS_ADDR, (unsigned long)X86_TSS_ADDRESS) < 0)
+		return kvm_setup_error(error, errno, "KVM_SET_TSS_ADDR");
+	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
+		return kvm_setup_error(error, errno,
+				       "KVM_SET_IDENTITY_MAP_ADDR");
+	if (ioctl(vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
+		return kvm_setup_error(error, errno, "KVM_CREATE_IRQCHIP");
+	/* Hardware-reduced ACPI tells kernels that there is no such timer. */
+	if (shape->discovery == CAPSA_DISCOVERY_CMDLINE &&
+	    ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
+		return kvm_setup_error(error, errno, "KVM_CREATE_PIT2");
+	return kvm_setup_no_pmu(vm_fd, error);
 }
 
 static enum capsa_status kvm_setup_cpuid(int kvm_fd, int vcpu_fd,

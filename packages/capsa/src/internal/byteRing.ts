@@ -22,6 +22,8 @@ export interface ByteRing {
   readonly append: (bytes: Uint8Array) => void
   /** A copy of at most `limit` bytes from `position` on. */
   readonly read: (position: number, limit?: number) => Reading
+  /** A copy of what is kept between a position and a later one. */
+  readonly between: (position: number, to: number) => Reading
   /** Host memory in use, in bytes: grows with the stream up to `capacity`. */
   readonly allocated: () => number
 }
@@ -35,10 +37,19 @@ export const make = (capacity: number): ByteRing => {
 
   /** Until the first byte is forgotten, positions are offsets, so growing is one copy. */
   const grow = (needed: number) => {
-    if (store.length >= Math.min(needed, capacity)) return
     const larger = new Uint8Array(Math.min(capacity, Math.max(needed, store.length * 2)))
     larger.set(store.subarray(0, end))
     store = larger
+  }
+
+  const read = (position: number, limit: number): Reading => {
+    const from = Math.min(Math.max(position, start()), end)
+    const bytes = new Uint8Array(Math.max(0, Math.min(limit, end - from)))
+    const offset = from % store.length
+    const first = store.subarray(offset, Math.min(store.length, offset + bytes.length))
+    bytes.set(first, 0)
+    bytes.set(store.subarray(0, bytes.length - first.length), first.length)
+    return { bytes, lost: Math.max(0, from - position), position: from + bytes.length }
   }
 
   return {
@@ -47,22 +58,22 @@ export const make = (capacity: number): ByteRing => {
     end: () => end,
     allocated: () => store.length,
     append: (bytes) => {
-      grow(end + bytes.length)
-      const kept = bytes.subarray(Math.max(0, bytes.length - capacity))
-      const offset = (end + bytes.length - kept.length) % store.length
-      const first = kept.subarray(0, store.length - offset)
-      store.set(first, offset)
-      store.set(kept.subarray(first.length), 0)
-      end += bytes.length
+      const needed = end + bytes.length
+      if (needed > store.length && store.length < capacity) grow(needed)
+      const kept = bytes.length > capacity ? bytes.subarray(bytes.length - capacity) : bytes
+      const offset = (needed - kept.length) % store.length
+      const room = store.length - offset
+      if (kept.length <= room) store.set(kept, offset)
+      else {
+        store.set(kept.subarray(0, room), offset)
+        store.set(kept.subarray(room), 0)
+      }
+      end = needed
     },
-    read: (position, limit = capacity) => {
-      const from = Math.min(Math.max(position, start()), end)
-      const bytes = new Uint8Array(Math.min(limit, end - from))
-      const offset = from % store.length
-      const first = store.subarray(offset, Math.min(store.length, offset + bytes.length))
-      bytes.set(first, 0)
-      bytes.set(store.subarray(0, bytes.length - first.length), first.length)
-      return { bytes, lost: Math.max(0, from - position), position: from + bytes.length }
+    read: (position, limit = capacity) => read(position, limit),
+    between: (position, to) => {
+      const from = Math.min(Math.max(position, start()), to)
+      return { ...read(from, to - from), lost: from - position }
     }
   }
 }

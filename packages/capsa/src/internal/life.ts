@@ -1,16 +1,22 @@
 /** The life of a machine, from its first instruction to its end: the same for all backends. */
 import type { Machine, TimeSpan, VmConfig, VmExit } from "@capsa/core"
 import { defaults } from "@capsa/core/ConfigDefaults"
+import { format } from "@capsa/core/VmExit"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import type { Vm } from "../Vm.ts"
 import * as Console from "./console.ts"
 import * as Control from "./control.ts"
 import type { HostActs } from "./exitRefinement.ts"
+import { component, type Identity, speaker } from "./identity.ts"
 import * as Journal from "./journal.ts"
+import * as Measure from "./measure.ts"
 import { pump } from "./output.ts"
 import * as Readiness from "./readiness.ts"
+import { report } from "./stageReport.ts"
 
 /**
  * Brings a machine up, within its `readyTimeout`, and leads it until the scope closes. `millisSinceLaunch` counts from
@@ -19,37 +25,68 @@ import * as Readiness from "./readiness.ts"
 export const make = Effect.fnUntraced(function* <E, R>(
   boot: Effect.Effect<Machine, E, R>,
   config: VmConfig,
-  millisSinceLaunch: Effect.Effect<number>
+  millisSinceLaunch: Effect.Effect<number>,
+  identity: Identity
 ) {
+  const backend = identity["vm.backend"]
+  const asMachine = yield* speaker(identity)
   const bootAt = yield* millisSinceLaunch
   const inTime = yield* Readiness.deadline(config.readyTimeout, millisSinceLaunch)
-  const machine = yield* inTime(boot, Readiness.nothingSeen)
+  const machine = yield* inTime(component("backend")(boot), Readiness.nothingSeen)
   const journal = yield* Journal.make(millisSinceLaunch)
   const sink = Console.make(machine, config.console?.historyBytes ?? defaults.historyBytes)
   const acts: HostActs = { killedStandingStill: false, lifetimeOver: false }
-  const { end, ready } = yield* pump(machine, sink, journal, bootAt, acts)
+  const { end, ready } = yield* pump(machine, sink, journal, bootAt, acts, backend)
   const ended = yield* Deferred.make<VmExit>()
-  yield* end.pipe(
+  const reporting = yield* Effect.forkScoped(report(journal.stageChanges, bootAt, identity))
+  yield* Measure.life(end, machine, sink, backend).pipe(
     Effect.tap((exit) => journal.enter({ _tag: "Ended", exit })),
-    Effect.tap((exit) => Effect.logDebug("machine ended", exit)),
+    Effect.tap(() => Fiber.await(reporting)),
+    Effect.tap((exit) => Effect.logDebug(`machine ended: ${format(exit)}`)),
     Effect.flatMap((exit) => Deferred.succeed(ended, exit)),
     Effect.forkScoped
   )
   const wait = Deferred.await(ended)
-  const control = yield* Control.make(machine, journal, wait)
+  const { kill, pause, resume, stop } = yield* Control.make(machine, journal, wait)
   // Runs before all other finalizers, while the fibers above still take the last output.
-  yield* Effect.addFinalizer(() => control.kill)
+  yield* Effect.addFinalizer(() => asMachine(kill))
   yield* Effect.logDebug("machine started")
   if (config.maxLifetime !== undefined) {
-    yield* Effect.forkScoped(endAfter(config.maxLifetime, wait, control.stop(), acts))
+    yield* Effect.forkScoped(endAfter(config.maxLifetime, wait, stop(), acts))
   }
   const { status, statusChanges, stages, stageChanges } = journal
   const { console } = sink
+  const inConsole = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) =>
+    effect.pipe(
+      Effect.tapBoth({
+        onFailure: (error) => Effect.logDebug(`${name} failed`, error),
+        onSuccess: () => Effect.logDebug(`${name} succeeded`)
+      }),
+      component("console"),
+      asMachine
+    )
   if (config.readyTimeout !== undefined) {
     const seen = Readiness.lookAt({ stages, console }, config)
     yield* inTime(Readiness.before(wait, ready, seen), seen)
   }
-  return { status, statusChanges, stages, stageChanges, console, wait, stats: machine.stats, ...control }
+  return {
+    status,
+    statusChanges,
+    stages,
+    stageChanges,
+    console: {
+      ...console,
+      expect: (...given) => inConsole("expect", console.expect(...given)),
+      run: (...given) => inConsole("run", console.run(...given)),
+      login: (...given) => inConsole("login", console.login(...given))
+    },
+    wait,
+    stats: machine.stats,
+    stop: (options) => asMachine(stop(options)),
+    kill: asMachine(kill),
+    pause: asMachine(pause),
+    resume: asMachine(resume)
+  } satisfies Omit<Vm, "id" | "name" | "config" | "backend">
 })
 
 const endAfter = (lifetime: TimeSpan, wait: Effect.Effect<VmExit>, stop: Effect.Effect<VmExit>, acts: HostActs) =>

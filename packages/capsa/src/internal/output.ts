@@ -7,6 +7,7 @@ import * as BootSigns from "./bootSigns.ts"
 import type { ConsoleSink } from "./console.ts"
 import { type HostActs, refine } from "./exitRefinement.ts"
 import type { Journal } from "./journal.ts"
+import * as Measure from "./measure.ts"
 
 /** How long a kernel that has panicked may be silent before it counts as standing still. */
 const silenceMax = "2 seconds"
@@ -24,8 +25,10 @@ export const pump = Effect.fnUntraced(function* (
   sink: ConsoleSink,
   journal: Journal,
   bootAt: number,
-  acts: HostActs
+  acts: HostActs,
+  backend: string
 ) {
+  const counted = Measure.consoleOf(backend)
   const scanner = BootSigns.make()
   const panicOver = yield* Deferred.make<void>()
   const announced = yield* Deferred.make<void>()
@@ -35,6 +38,7 @@ export const pump = Effect.fnUntraced(function* (
     const first = sink.position() === 0
     const before = { ...scanner.signs }
     sink.append(bytes)
+    counted.grown(sink.position())
     scanner.feed(bytes)
     const { init, initSpoke, panicOver: over } = scanner.signs
     // Most pieces of output tell nothing of the boot.
@@ -80,6 +84,7 @@ export const pump = Effect.fnUntraced(function* (
     scanner.finish()
     const refined = refine(exit, scanner.signs, acts)
     sink.end(refined)
+    counted.ended(sink.position())
     return refined
   })
   return { end, ready: Deferred.await(ready) }

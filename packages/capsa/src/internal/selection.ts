@@ -10,6 +10,7 @@ import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { component } from "./identity.ts"
 
 /** A backend that may be chosen, as data. @category models */
 export interface Candidate {
@@ -61,9 +62,11 @@ const firstOf = (
 
 /** A second choice is news: it may be much slower. */
 const logChoice = ({ description, passedOver }: Context.Tag.Service<Backend>) =>
-  passedOver.length === 0
-    ? Effect.logDebug(`backend: ${description}`)
-    : Effect.logInfo(`backend: ${description}; passed over: ${passedOver.map(because).join("; ")}`)
+  component("backend")(
+    passedOver.length === 0
+      ? Effect.logDebug(`backend: ${description}`)
+      : Effect.logInfo(`backend: ${description}; passed over: ${passedOver.map(because).join("; ")}`)
+  )
 
 const because = ({ backend, error }: PassedOver): string => `${backend}: ${error.message}`
 

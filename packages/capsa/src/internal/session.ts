@@ -6,14 +6,13 @@ import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Logger from "effect/Logger"
-import * as LogLevel from "effect/LogLevel"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as RcMap from "effect/RcMap"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { auto, candidates } from "../Backend.ts"
+import * as Logging from "../Logging.ts"
 import type { CallOptions, LaunchOptions } from "../promise.ts"
 import * as Vm from "../Vm.ts"
 import { named } from "./selection.ts"
@@ -36,18 +35,12 @@ class Session extends Context.Tag("capsa/Session")<
   )
 }
 
-// Standard output belongs to the script.
-const logs = Layer.merge(
-  Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger)),
-  Logger.minimumLogLevel(LogLevel.Warning)
-)
-
 let current: ManagedRuntime.ManagedRuntime<Session, never> | undefined
 
 /** Opened with the first launch, and disposed when the process has nothing left to do. */
 const session = (): ManagedRuntime.ManagedRuntime<Session, never> => {
   if (current === undefined) {
-    const opened = ManagedRuntime.make(Layer.provideMerge(Session.layer, logs))
+    const opened = ManagedRuntime.make(Layer.provideMerge(Session.layer, Logging.layer({ level: "warn" })))
     process.once("beforeExit", () => {
       current = undefined
       return opened.dispose()

@@ -9,7 +9,7 @@ import { type Check, findingsOf } from "./Check.ts"
 const document = "docs/FAILURES.md"
 
 /** Whose errors reach people: those of other packages are causes of these. */
-const sources = /^packages\/(capsa|cli|core)\/src\/.*\.ts$/
+const sources = /^packages\/(capsa|cli|core|telemetry)\/src\/.*\.ts$/
 
 /** The classes of errors that a TypeScript text exports. */
 export const errorsIn = (text: string): ReadonlyArray<string> =>

@@ -11,12 +11,14 @@ import type { Check, Finding } from "./Check.ts"
 export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
   "@capsa/core": [],
   "@capsa/native": ["@capsa/core"],
-  "@capsa/kvm": ["@capsa/core", "@capsa/native"],
-  "@capsa/qemu": ["@capsa/core"],
+  "@capsa/state": ["@capsa/core", "@capsa/native"],
+  "@capsa/kvm": ["@capsa/core", "@capsa/native", "@capsa/state"],
+  "@capsa/qemu": ["@capsa/core", "@capsa/state"],
   "@capsa/guest": ["@capsa/core"],
   capsa: ["@capsa/core", "@capsa/guest", "@capsa/kvm", "@capsa/qemu"],
+  "@capsa/telemetry": ["@capsa/core"],
   "@capsa/testing": ["@capsa/core", "capsa"],
-  "@capsa/cli": ["@capsa/core", "@capsa/guest", "capsa"],
+  "@capsa/cli": ["@capsa/core", "@capsa/guest", "@capsa/state", "capsa"],
   "@capsa/lab": ["@capsa/guest"],
   "@capsa/dev": [],
   "@capsa/benchmarks": [
@@ -26,9 +28,10 @@ export const floors: Readonly<Record<string, ReadonlyArray<string>>> = {
     "@capsa/lab",
     "@capsa/native",
     "@capsa/qemu",
+    "@capsa/testing",
     "capsa"
   ],
-  "@capsa/examples": ["@capsa/cli", "@capsa/guest", "capsa"]
+  "@capsa/examples": ["@capsa/cli", "@capsa/guest", "@capsa/telemetry", "capsa"]
 }
 
 /** An import statement, or a call of `import()`, with a literal path. */
@@ -67,7 +70,10 @@ export const problemWith = (owner: Package, file: string, path: string): string 
   }
   if (path.startsWith(".")) {
     const isInside = normalize(join(dirname(file), path)).startsWith(`${owner.folder}/`)
-    return isInside ? undefined : `${path} reaches into another package: import it by name`
+    // What is measured is often what a package keeps to itself.
+    return isInside || owner.name === "@capsa/benchmarks"
+      ? undefined
+      : `${path} reaches into another package: import it by name`
   }
   const target = ours(path)
   if (target === undefined || target.name === owner.name) return undefined

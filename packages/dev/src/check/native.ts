@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { run } from "../Command.ts"
-import { type Build, make, testPrograms } from "../Native.ts"
+import { type Build, make } from "../Native.ts"
 import { type Check, type Finding, findingsOf } from "./Check.ts"
 
 const compilers: ReadonlyArray<Build> = [
@@ -27,7 +27,7 @@ export const compile: Check = {
   run: async (tree) => {
     const findings: Array<Finding> = []
     for (const build of compilers) {
-      const made = await make(build, ["all", ...testPrograms(build, tree.root)], () => {}, tree.root)
+      const made = await make(build, ["all", "tests"], () => {}, tree.root)
       findings.push(...findingsOf(`make ${build.variables.join(" ")}`, made, pattern))
     }
     return inTree(findings, tree.root)

@@ -7,7 +7,7 @@ import { mkdir } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { run } from "../Command.ts"
 import { cache } from "../Folders.ts"
-import { type Build, fuzzPrograms, make, ordinary, testPrograms } from "../Native.ts"
+import { type Build, fuzzPrograms, make, ordinary } from "../Native.ts"
 import { Slots } from "../Slots.ts"
 import { failed, prefix, type Results, sum, withExit } from "./Results.ts"
 import { parseTap } from "./Tap.ts"
@@ -40,7 +40,7 @@ export const native: Tier = {
 }
 
 const testVariant = async (name: string, build: Build, watch: Watch): Promise<Results> => {
-  const broken = await compile(build, testPrograms(build), watch)
+  const broken = await compile(build, ["tests"], watch)
   if (broken !== undefined) return broken
   watch.report(`testing ${name}`)
   const argv = ["make", "-C", "native", "test", `BUILD=${build.folder}`, ...build.variables]

@@ -54,6 +54,11 @@ describe("an import", () => {
     expect(problemWith(core, file, "../../../core-extra/a.ts")).toContain("reaches into another package")
   })
 
+  test("may reach it to measure it", () => {
+    const benchmarks = { folder: "benchmarks", name: "@capsa/benchmarks" }
+    expect(problemWith(benchmarks, "benchmarks/src/a.ts", "../../packages/core/src/b.ts")).toBeUndefined()
+  })
+
   test("of bun:ffi belongs to one package", () => {
     expect(problemWith(core, file, "bun:ffi")).toBe("only packages/native may use bun:ffi")
     expect(problemWith({ folder: "packages/native", name: "@capsa/native" }, file, "bun:ffi")).toBeUndefined()

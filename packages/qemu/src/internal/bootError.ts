@@ -14,6 +14,8 @@ interface Cause {
   readonly hint: string
 }
 
+const threadRefused = /qemu_thread_create/
+
 /** The first that fits counts. The texts are QEMU's own, 7.2 and later. */
 const causes: ReadonlyArray<Cause> = [
   {
@@ -67,6 +69,13 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Give the machine less memory."
   },
   {
+    says: threadRefused,
+    reason: "HostResources",
+    subject: "cpus",
+    detail: "The host gives QEMU no more threads",
+    hint: "End other processes, or raise the limit on them (`ulimit -u`)."
+  },
+  {
     says: /Invalid SMP CPUs|maxcpus/,
     reason: "Unsupported",
     subject: "cpus",
@@ -83,6 +92,7 @@ export const fromStderr = (
 ): BackendError | VmBootError => {
   const backend = backendError(stderr)
   if (backend !== undefined) return backend
+  if (plan.limits?.pids !== undefined && threadRefused.test(stderr)) return limitExceeded("pids", plan, stage)
   const cause = causes.find(({ says, fits }) => says.test(stderr) && (fits?.(plan) ?? true))
   if (cause === undefined) return hostFailure(stderr === "" ? "QEMU ended without a word." : stderr, stage)
   const { detail, hint, reason, subject } = cause
@@ -99,6 +109,22 @@ export const fromStderr = (
   })
 }
 
+/** QEMU ended at a limit of the plan before the machine was up. */
+export const limitExceeded = (
+  limit: "memory" | "pids",
+  plan: BootPlan,
+  stage: BootStageName | undefined
+): VmBootError =>
+  new VmBootError({
+    reason: "LimitExceeded",
+    stage,
+    subject: String(plan.limits?.[limit]),
+    field: `limits.${limit}`,
+    operation: "qemu-system-x86_64",
+    detail: "QEMU needs more than this limit to start the machine",
+    hint: `Raise ${limit === "memory" ? `limits.memory: it holds for the guest's memory, here ${plan.memoryMib} MiB, and all that QEMU needs` : "limits.pids: QEMU has a thread for each processor and a few more"}.`
+  })
+
 /** QEMU is there and could not carry the boot through for a reason of the host's. */
 export const hostFailure = (what: string, stage: BootStageName | undefined): VmBootError =>
   new VmBootError({
@@ -113,7 +139,9 @@ const complaintOfKvm = /KVM kernel module|failed to initialize kvm|ioctl\(KVM_|i
 
 /** What is wrong with the host, if it is for that that nothing can run. */
 export const backendError = (stderr: string): BackendError | undefined => {
-  const missing = /^setpriv: failed to execute (.*): No such file or directory$/m.exec(stderr)?.[1]
+  const missing = /^(?:setpriv: failed to execute|sh: .*exec:) (.*): (?:No such file or directory|not found)$/m.exec(
+    stderr
+  )?.[1]
   return missing === undefined ? kvmError(stderr) : programMissing(missing)
 }
 

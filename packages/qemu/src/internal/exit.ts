@@ -12,6 +12,8 @@ export interface Facts {
   readonly failure?: string | undefined
   /** We ended it because we were asked to. */
   readonly killed?: boolean
+  /** The kernel ended it at its limit of memory. */
+  readonly outOfMemory?: boolean
 }
 
 /** What the guest did itself counts before what was done to it: it came first, or there would be no event of it. */
@@ -19,6 +21,7 @@ export const exitOf = (facts: Facts, process: ProcessExit, stderr: string): VmEx
   if (facts.panicked || facts.shutdown === "guest-panic") return { _tag: "Panic" }
   if (facts.shutdown === "guest-shutdown") return { _tag: "PowerOff" }
   if (facts.shutdown === "guest-reset") return { _tag: "Reboot" }
+  if (facts.outOfMemory) return { _tag: "OutOfMemory" }
   if (facts.failure !== undefined) return { _tag: "Failed", detail: facts.failure }
   if (facts.killed) return { _tag: "Killed" }
   return { _tag: "Failed", detail: sentence(process, stderr) }

@@ -6,9 +6,12 @@ import {
   type BootStageName,
   type Machine,
   MachineError,
+  type StateError,
   type VmBootError,
   type VmExit
 } from "@capsa/core"
+import * as Cgroup from "@capsa/state/Cgroup"
+import * as Lease from "@capsa/state/Lease"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -19,7 +22,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
-import { fromStderr, hostFailure, spawnFailedForBoot } from "./bootError.ts"
+import { fromStderr, hostFailure, limitExceeded, spawnFailedForBoot } from "./bootError.ts"
 import type { Connection } from "./connection.ts"
 import { exitOf, type Facts } from "./exit.ts"
 import * as KernelImage from "./kernelImage.ts"
@@ -39,7 +42,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   plan: BootPlan,
   program: string,
   host: Host
-): Effect.fn.Return<Machine, BackendError | VmBootError, Scope.Scope | FileSystem.FileSystem> {
+): Effect.fn.Return<Machine, BackendError | StateError | VmBootError, Scope.Scope | FileSystem.FileSystem> {
   const startedAt = yield* Clock.currentTimeNanos
   yield* KernelImage.check(plan)
   const stages = yield* Ref.make<ReadonlyArray<BootStage>>([])
@@ -48,8 +51,14 @@ export const boot = Effect.fn("Qemu.boot")(function* (
       Ref.update(stages, (before) => [...before, { name, atMs: Number(now - startedAt) / 1e6 }])
     )
   const names = connectionsOf(plan)
-  const process = yield* Effect.mapError(spawn([program, ...fromPlan(plan, host)], names.length), spawnFailedForBoot)
-  const machine = yield* supervise(process)
+  const lease = yield* Lease.take(plan, "qemu")
+  const cgroup = yield* Cgroup.make(lease, plan.limits ?? {})
+  const process = yield* Effect.mapError(
+    spawn([program, ...fromPlan(plan, host)], { connections: names.length, cgroup: cgroup?.path }),
+    spawnFailedForBoot
+  )
+  yield* lease.noteProcess(process.pid)
+  const machine = yield* supervise(process, cgroup)
   yield* Effect.gen(function* () {
     // The greeting comes from a QEMU that runs, the first answer from one that has built the machine and loaded the guest.
     yield* machine.qmp.greeting
@@ -65,6 +74,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
         // A QEMU that hangs up is about to end, and has said why.
         if (error.reason === "Closed") yield* Effect.timeoutOption(process.exit, drainTimeout)
         yield* machine.killed
+        if ((yield* machine.exit)._tag === "OutOfMemory") return yield* limitExceeded("memory", plan, stage)
         return yield* error.reason === "Closed"
           ? fromStderr(yield* process.stderr, plan, stage)
           : hostFailure(error.detail, stage)
@@ -77,7 +87,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
 })
 
 /** Follows the monitor and the process to their end. */
-const supervise = Effect.fnUntraced(function* (process: Supervised) {
+const supervise = Effect.fnUntraced(function* (process: Supervised, cgroup: Cgroup.Cgroup | undefined) {
   const facts = yield* Ref.make<Facts>({})
   const exit = yield* Deferred.make<VmExit>()
   const note = (more: Facts) => Ref.update(facts, (before) => ({ ...more, ...before }))
@@ -116,6 +126,7 @@ const supervise = Effect.fnUntraced(function* (process: Supervised) {
     Effect.gen(function* () {
       const end = yield* process.exit
       yield* Effect.timeoutOption(qmp.ended, drainTimeout)
+      if (cgroup !== undefined && (yield* cgroup.outOfMemory)) yield* note({ outOfMemory: true })
       yield* Deferred.succeed(exit, exitOf(yield* Ref.get(facts), end, yield* process.stderr))
     })
   )

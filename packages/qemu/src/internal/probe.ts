@@ -1,5 +1,6 @@
 /** What a look at the host finds out about QEMU. */
 import type { BackendError, Finding, ProbeReport } from "@capsa/core"
+import * as Cgroup from "@capsa/state/Cgroup"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
@@ -19,17 +20,19 @@ const examineFound = (program: string): Effect.Effect<ProbeReport> =>
       {
         version: Effect.either(Program.version(program)),
         trial: Effect.either(Program.tryOut(program, { accelerator: "tcg", platform: process.platform })),
-        accelerators: Effect.either(Program.accelerators(program))
+        accelerators: Effect.either(Program.accelerators(program)),
+        limits: Cgroup.examine
       },
       { concurrency: "unbounded" }
     ),
-    ({ accelerators, trial, version }) =>
+    ({ accelerators, limits, trial, version }) =>
       report(
         [
           finding(program, version, (found) => `version ${Program.showVersion(found)}`),
           finding("machine", trial, () => "built with all devices, by emulation (TCG)"),
           finding("accelerators", accelerators, (names) => `${names.join(", ")}; anything but tcg must be asked for`),
-          supervision()
+          supervision(),
+          limits
         ],
         Option.getOrUndefined(Option.orElse(Either.getLeft(version), () => Either.getLeft(trial)))
       )

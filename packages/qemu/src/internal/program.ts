@@ -22,7 +22,7 @@ export const find = (program: string): Effect.Effect<string, BackendError> =>
 
 /** Builds a machine with all devices, without a guest, and takes it down again. Succeeds with QEMU's version. */
 export const tryOut = Effect.fnUntraced(function* (program: string, host: Host) {
-  const process = yield* Effect.mapError(spawn([program, ...trial(host)], 1), spawnFailed)
+  const process = yield* Effect.mapError(spawn([program, ...trial(host)], { connections: 1 }), spawnFailed)
   const [monitor] = process.connections
   if (monitor === undefined) return yield* Effect.dieMessage("QEMU was started without a monitor")
   const qmp = yield* Qmp.make(monitor, () => Effect.void)
@@ -57,7 +57,7 @@ export const accelerators = (program: string): Effect.Effect<ReadonlyArray<strin
   Effect.map(output([program, "-accel", "help"]), (text) => text.split("\n").filter((line) => /^\w+$/.test(line)))
 
 const output = Effect.fnUntraced(function* (argv: ReadonlyArray<string>) {
-  const process = yield* Effect.mapError(spawn(argv, 0), spawnFailed)
+  const process = yield* Effect.mapError(spawn(argv, { connections: 0 }), spawnFailed)
   return yield* Effect.timeoutFail(process.stdout, {
     duration: trialTimeout,
     onTimeout: () => hung(argv[0] ?? "")

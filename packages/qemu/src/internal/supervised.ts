@@ -36,23 +36,41 @@ export interface Supervised {
 
 const tailBytesMax = 16 * 1024
 
+/** Open files a child may have: a machine needs far fewer, and what a guest might make of it should stay small. */
+const descriptorsMax = 1024
+
+// It runs after setpriv has asked for the signal, so a parent that died before is found to be another now. `ulimit` says
+// so where fewer are allowed already, which is as good.
+const confine = `[ "$PPID" = "$1" ] || exit 126
+[ -z "$2" ] || echo 0 >"$2/cgroup.procs" || exit 126
+ulimit -c 0
+ulimit -n ${descriptorsMax} 2>/dev/null
+shift 2
+exec "$@"`
+
+export interface SpawnOptions {
+  /** Socket pairs for its descriptors from 3 up. */
+  readonly connections: number
+  /** Absolute path of the cgroup that it is in before it runs. */
+  readonly cgroup?: string | undefined
+}
+
 // A process in an uninterruptible wait of the host's kernel takes its time to die.
 const deathTimeout = "10 seconds"
 
 const closeTimeout = "1 second"
 
 /**
- * Starts `argv[0]`, an absolute path, with `connections` socket pairs from descriptor 3 up, in a session of its own so
- * that a terminal's Ctrl-C does not reach it.
+ * Starts `argv[0]`, an absolute path, in a session of its own so that a terminal's Ctrl-C does not reach it. It writes no
+ * core file and may open a bounded number of files.
  *
  * On Linux the kernel kills it when this process dies in any way. That signal is tied to the thread that spawned, and
- * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker. A death in the millisecond before
- * setpriv has asked for the signal goes unnoticed; a QEMU that is left then stands still, for nobody lets it go.
+ * Bun spawns from the JavaScript thread: in a Worker, the child ends with the Worker.
  */
 export const spawn = Effect.fnUntraced(
-  function* (argv: ReadonlyArray<string>, connections: number) {
+  function* (argv: ReadonlyArray<string>, options: SpawnOptions) {
     const exited = yield* Deferred.make<ProcessExit>()
-    const child = yield* Effect.acquireRelease(start(argv, connections, exited), (child) =>
+    const child = yield* Effect.acquireRelease(start(argv, options, exited), (child) =>
       Effect.zipRight(
         Effect.sync(() => child.kill("SIGKILL")),
         Effect.timeoutOption(Effect.interruptible(Deferred.await(exited)), deathTimeout)
@@ -77,12 +95,16 @@ export const spawn = Effect.fnUntraced(
   Effect.uninterruptible
 )
 
-const start = (argv: ReadonlyArray<string>, connections: number, exited: Deferred.Deferred<ProcessExit>) =>
+const start = (
+  argv: ReadonlyArray<string>,
+  { cgroup = "", connections }: SpawnOptions,
+  exited: Deferred.Deferred<ProcessExit>
+) =>
   Effect.try({
     try: () => {
       const setpriv = setprivPath()
       const diesWithParent = setpriv === null ? [] : [setpriv, "--pdeathsig", "KILL", "--"]
-      return Bun.spawn([...diesWithParent, ...argv], {
+      return Bun.spawn([...diesWithParent, "/bin/sh", "-c", confine, "sh", `${process.pid}`, cgroup, ...argv], {
         detached: true,
         // Messages are matched by their English text.
         env: { LC_ALL: "C" },

@@ -308,6 +308,32 @@ static void a_file_cut_meanwhile_is_an_error(void)
 	close(file.fd);
 }
 
+/* The same on its way into guest memory, where holes of a file are skipped. */
+static void a_file_cut_meanwhile_is_not_a_hole(void)
+{
+	static const uint8_t bytes[3 * 4096] = { 1, 2, 3 };
+	struct memory memory = guarded_memory_create(MEMORY_SIZE);
+
+	for (off_t left = 0; left < (off_t)sizeof(bytes); left += 2048) {
+		struct capsa_error error = { 0 };
+		struct boot_file file = {
+			.fd = file_of(bytes, sizeof(bytes), sizeof(bytes)),
+			.path = "/boot/kernel",
+			.unreadable = CAPSA_STATUS_KERNEL_FILE,
+			.invalid = CAPSA_STATUS_KERNEL_INVALID,
+			.error = &error,
+		};
+
+		CHECK(boot_file_open(&file) == CAPSA_STATUS_OK);
+		CHECK(ftruncate(file.fd, left) == 0);
+		CHECK(boot_file_load(&file, 0, &memory, MIB, sizeof(bytes),
+				     "x") == CAPSA_STATUS_KERNEL_FILE);
+		CHECK(strcmp(error.operation, "pread") == 0);
+		close(file.fd);
+	}
+	guarded_memory_destroy(&memory);
+}
+
 static void errors_may_go_unheard(void)
 {
 	struct kernel_file kernel = kernel_file_elf();
@@ -337,6 +363,7 @@ int main(void)
 	TEST(files_that_cannot_be_read_are_refused);
 	TEST(a_file_for_writing_only_is_refused);
 	TEST(a_file_cut_meanwhile_is_an_error);
+	TEST(a_file_cut_meanwhile_is_not_a_hole);
 	TEST(errors_may_go_unheard);
 	return tap_done();
 }

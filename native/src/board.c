@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "board.h"
+
+#include <errno.h>
+#include <linux/kvm.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "kvm.h"
+#include "machine.h"
+#include "virtio/console.h"
+
+/* The virtio devices of every machine, in the order of their slots. */
+enum { BOARD_VIRTIO_CONSOLE, BOARD_VIRTIO_COUNT };
+
+struct arch_shape board_shape(const struct machine_config *config)
+{
+	struct arch_shape shape = {
+		.cpus = config->cpus,
+		.discovery = config->discovery,
+		.virtio_count = BOARD_VIRTIO_COUNT,
+	};
+
+	for (uint32_t i = 0; i < BOARD_VIRTIO_COUNT; i++)
+		shape.virtio[i] = arch_virtio_slot(i);
+	return shape;
+}
+
+void board_init(struct board *board, struct machine *machine,
+		const struct arch_shape *shape, const struct memory *memory)
+{
+	*board = (struct board) {
+		.machine = machine,
+		.shape = shape,
+		.memory = memory,
+		.uart_irq_fd = -1,
+		.power_irq_fd = -1,
+	};
+	for (uint32_t i = 0; i < ARCH_VIRTIO_MAX; i++)
+		board->virtio_irq_fds[i] = -1;
+}
+
+/* A new eventfd whose signal is an edge of interrupt gsi. */
+static enum capsa_status board_create_irq(int vm_fd, uint32_t gsi, int *fd,
+					  struct capsa_error *error)
+{
+	struct kvm_irqfd request = { .gsi = gsi };
+
+	*fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (*fd < 0)
+		return error_system(error, errno, "eventfd", "interrupt");
+	request.fd = (uint32_t)*fd;
+	if (ioctl(vm_fd, KVM_IRQFD, &request) < 0)
+		return error_system(error, errno, "KVM_IRQFD", KVM_DEVICE);
+	return CAPSA_STATUS_OK;
+}
+
+static void board_exit(void *owner, enum capsa_exit exit)
+{
+	struct board *board = owner;
+
+	machine_stop(board->machine, exit, NULL);
+}
+
+static uint32_t board_no_input(void *owner, uint8_t *data, uint32_t length)
+{
+	(void)owner;
+	(void)data;
+	(void)length;
+	return 0;
+}
+
+/* Both consoles put their output into one stream; one of them gets input. */
+static struct console_port board_console_port(struct board *board,
+					      enum capsa_console console)
+{
+	bool chosen = board->machine->config.console == console;
+
+	return (struct console_port) {
+		.output = mailbox_output,
+		.input = chosen ? mailbox_input : board_no_input,
+		.owner = &board->machine->box,
+	};
+}
+
+static enum capsa_status board_create_platform(struct board *board, int vm_fd,
+					       struct capsa_error *error)
+{
+	struct arch_platform_host host = {
+		.exit = board_exit,
+		.owner = board,
+		.console = board_console_port(board, CAPSA_CONSOLE_SERIAL),
+	};
+	enum capsa_status status;
+	int result;
+
+	status = board_create_irq(vm_fd, arch_gsi_uart(), &board->uart_irq_fd,
+				  error);
+	if (status == CAPSA_STATUS_OK)
+		status = board_create_irq(vm_fd, arch_gsi_power_button(),
+					  &board->power_irq_fd, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	host.uart_irq_fd = board->uart_irq_fd;
+	result = arch_platform_create(&board->platform, &host, &board->pio,
+				      &board->mmio);
+	if (result < 0)
+		return error_system(error, -result, "create", "platform");
+	return CAPSA_STATUS_OK;
+}
+
+/* Makes the guest's notifications reach a device without its vCPU waiting. */
+static enum capsa_status board_add_notify(struct board *board, int vm_fd,
+					  uint32_t index,
+					  struct capsa_error *error)
+{
+	struct virtio_mmio *mmio = board->virtio[index];
+
+	for (uint32_t queue = 0; queue < virtio_mmio_queue_count(mmio);
+	     queue++) {
+		struct kvm_ioeventfd request = {
+			.addr = board->shape->virtio[index].base +
+				VIRTIO_MMIO_NOTIFY,
+			.len = sizeof(uint32_t),
+			.datamatch = queue,
+			.fd = virtio_mmio_notify_fd(mmio, queue),
+			.flags = KVM_IOEVENTFD_FLAG_DATAMATCH,
+		};
+
+		if (ioctl(vm_fd, KVM_IOEVENTFD, &request) < 0)
+			return error_system(error, errno, "KVM_IOEVENTFD",
+					    KVM_DEVICE);
+	}
+	return CAPSA_STATUS_OK;
+}
+
+/* Puts a device, owned from here on, into slot index. */
+static enum capsa_status board_add_virtio(struct board *board, int vm_fd,
+					  uint32_t index,
+					  struct virtio_device *device,
+					  struct loop *loop,
+					  struct capsa_error *error)
+{
+	const struct arch_virtio_slot *slot = &board->shape->virtio[index];
+	int *irq_fd = &board->virtio_irq_fds[index];
+	enum capsa_status status;
+	int result;
+
+	status = board_create_irq(vm_fd, slot->gsi, irq_fd, error);
+	if (status != CAPSA_STATUS_OK) {
+		device->ops->destroy(device);
+		return status;
+	}
+	result = virtio_mmio_create(&board->virtio[index], device,
+				    board->memory, loop, *irq_fd);
+	if (result == 0)
+		result = bus_add(&board->mmio, slot->base, VIRTIO_MMIO_SIZE,
+				 &virtio_mmio_bus_ops, board->virtio[index]);
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio device");
+	return board_add_notify(board, vm_fd, index, error);
+}
+
+enum capsa_status board_create(struct board *board, int vm_fd,
+			       struct loop *loop, struct capsa_error *error)
+{
+	struct console_port port = board_console_port(board,
+						      CAPSA_CONSOLE_VIRTIO);
+	enum capsa_status status = board_create_platform(board, vm_fd, error);
+	int result;
+
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	result = virtio_console_create(&board->console, &port, false);
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-console");
+	return board_add_virtio(board, vm_fd, BOARD_VIRTIO_CONSOLE,
+				board->console, loop, error);
+}
+
+void board_destroy(struct board *board)
+{
+	for (uint32_t i = 0; i < ARCH_VIRTIO_MAX; i++)
+		virtio_mmio_destroy(board->virtio[i]);
+	arch_platform_destroy(board->platform);
+	for (uint32_t i = 0; i < ARCH_VIRTIO_MAX; i++) {
+		if (board->virtio_irq_fds[i] >= 0)
+			close(board->virtio_irq_fds[i]);
+	}
+	if (board->uart_irq_fd >= 0)
+		close(board->uart_irq_fd);
+	if (board->power_irq_fd >= 0)
+		close(board->power_irq_fd);
+}
+
+void board_press_power(struct board *board)
+{
+	eventfd_write(board->power_irq_fd, 1);
+}
+
+void board_console_input(struct board *board)
+{
+	if (board->machine->config.console == CAPSA_CONSOLE_VIRTIO)
+		virtio_console_input(board->console);
+	else
+		arch_platform_input(board->platform);
+}

@@ -1,0 +1,6 @@
+export * as Cgroup from "./Cgroup.ts"
+export * as Cleanup from "./Cleanup.ts"
+export * as Lease from "./Lease.ts"
+export { MachineRecord, ProcessIdentity } from "./MachineRecord.ts"
+export * as Machines from "./Machines.ts"
+export * as StateFolder from "./StateFolder.ts"
