@@ -6,14 +6,16 @@
  */
 import { copyFileSync, mkdirSync } from "node:fs"
 import { basename, join } from "node:path"
+import * as BootPlan from "@capsa/core/BootPlan"
 import { Kvm, Vm } from "capsa"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import { bootParameters, type Samples, type Sides } from "./samples.ts"
 
 const [kernelFile = "", initrdFile = "", rounds = "10"] = process.argv.slice(2)
 
 /** Rounds before those that count: code is compiled and pages are cached in them. */
-const warmUpRounds = 3
+const warmUpRounds = 10
 
 const folder = "/tmp/benchmark"
 
@@ -37,11 +39,15 @@ const qemuCommand = (): ReadonlyArray<string> => {
   return [loader, "--inhibit-cache", "--library-path", folder, inMemory(program), "-L", folder]
 }
 
+const config = { boot: { kernel, initrd, cmdline: bootParameters }, cpus: 1, memory: 128 }
+
+const cmdline = Either.getOrThrow(BootPlan.commandLine(config, { capabilities: Kvm.capabilities }))
+
 const qemuMachine = [
   ...["-M", "microvm,acpi=off,pit=off,pic=off,rtc=off,x-option-roms=off,auto-kernel-cmdline=off,isa-serial=on"],
   ...["-accel", "kvm", "-cpu", "host", "-smp", "1", "-m", "128M"],
   ...["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"],
-  ...["-kernel", kernel, "-initrd", initrd, "-append", bootParameters]
+  ...["-kernel", kernel, "-initrd", initrd, "-append", cmdline]
 ]
 
 const bootQemu = async (command: ReadonlyArray<string>): Promise<Samples> => {
@@ -62,7 +68,7 @@ const bootQemu = async (command: ReadonlyArray<string>): Promise<Samples> => {
 const bootCapsa = Effect.scoped(
   Effect.gen(function* () {
     const start = performance.now()
-    const vm = yield* Vm.launch({ boot: { kernel, initrd, cmdline: bootParameters }, cpus: 1, memory: 128 })
+    const vm = yield* Vm.launch(config)
     yield* vm.wait
     const exit = performance.now() - start
     const stages = yield* vm.stages

@@ -8,5 +8,8 @@ export type Samples = typeof Samples.Type
 export const Sides = Schema.Struct({ capsa: Schema.Array(Samples), qemu: Schema.Array(Samples) })
 export type Sides = typeof Sides.Type
 
-/** The kernel parameters of both sides. `reboot=t`: the only way out that QEMU's microvm has without ACPI. */
-export const bootParameters = "quiet console=ttyS0 reboot=t panic=-1 tsc=reliable no_timer_check"
+/**
+ * The kernel parameters that capsa is given; QEMU gets the whole command line that capsa makes of them. `reboot=t`: the
+ * only way out that QEMU's microvm has without ACPI.
+ */
+export const bootParameters = "quiet reboot=t tsc=reliable"

@@ -15,7 +15,9 @@ import type {
   VmExit,
   VmStatus
 } from "@capsa/core"
+import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type {
   ConsoleChunk,
   ConsoleMatch,
@@ -26,12 +28,14 @@ import type {
   RunResult
 } from "./Console.ts"
 import * as Session from "./internal/session.ts"
-import type { StopOptions, VmBackend } from "./Vm.ts"
+import type { Vm as Machine, StopOptions, VmBackend } from "./Vm.ts"
+import type { VmPoolOptions, VmPoolStats } from "./VmPool.ts"
 
 export {
   BackendError,
   ConsoleError,
   MachineError,
+  PoolError,
   StateError,
   VmBootError,
   VmConfig,
@@ -113,14 +117,75 @@ export interface Vm extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** @category models */
+export interface PoolOptions extends Omit<VmPoolOptions, "ready" | "reset">, Pick<LaunchOptions, "backend"> {
+  /** Fulfilled when a machine can be given away. `signal` is aborted when the pool gives up on it. */
+  readonly ready?: ((vm: Vm, options: Required<CallOptions>) => PromiseLike<unknown>) | undefined
+  /** Makes a machine that was used as good as new; if it is rejected, the machine is destroyed. */
+  readonly reset?: ((vm: Vm, options: Required<CallOptions>) => PromiseLike<unknown>) | undefined
+}
+
+/**
+ * Machines of one kind, kept ready. `await using` closes it at the end of the block; so does `close`. All its machines end
+ * then, and who waits for one is rejected. A script with an open pool does not end by itself.
+ *
+ * @category models
+ */
+export interface Pool extends AsyncDisposable {
+  /** A machine for the caller alone, which its `close` gives back. Served in the order of asking. */
+  acquire(options?: CallOptions): Promise<Vm>
+  /** The same if a machine is idle. */
+  tryAcquire(options?: CallOptions): Promise<Vm | undefined>
+  stats(): Promise<VmPoolStats>
+  close(): Promise<void>
+}
+
 /**
  * Launches a machine. An aborted or failed launch leaves nothing behind.
  *
  * @category constructors
  */
-export const launch = async (config: VmConfig, options: LaunchOptions = {}): Promise<Vm> => {
-  const { close, iterate, run, vm } = await Session.launch(config, options)
+export const launch = async (config: VmConfig, { backend, signal }: LaunchOptions = {}): Promise<Vm> => {
+  const runner = await Session.runner()
+  const { close, value } = await runner.run(Session.launch(config, backend), { signal })
+  return facade(value, close, runner)
+}
+
+/**
+ * Makes a pool of machines; the options are those of `VmPool.make`, with promises.
+ *
+ * @category constructors
+ */
+export const pool = async ({ backend, ready, reset, ...options }: PoolOptions): Promise<Pool> => {
+  const runner = await Session.runner()
+  const { run } = runner
+  const asked = (question: PoolOptions["ready"]) =>
+    question &&
+    ((vm: Machine) =>
+      Effect.tryPromise({
+        try: (signal) => question(facade(vm, vm.kill, runner), { signal }),
+        catch: (reason) => reason
+      }))
+  const opened = await run(Session.pool({ ...options, ready: asked(ready), reset: asked(reset) }, backend))
+  const close = () => run(opened.close)
+  return {
+    acquire: async (options) => {
+      const { close, value } = await run(Session.acquire(opened), options)
+      return facade(value, close, runner)
+    },
+    tryAcquire: async (options) => {
+      const { close, value } = await run(Session.tryAcquire(opened), options)
+      return Option.isSome(value) ? facade(value.value, close, runner) : undefined
+    },
+    stats: () => run(opened.value.stats),
+    close,
+    [Symbol.asyncDispose]: close
+  }
+}
+
+const facade = (vm: Machine, close: Effect.Effect<unknown>, { iterate, run }: Session.Runner): Vm => {
   const { console } = vm
+  const closed = async () => void (await run(close))
   return {
     id: vm.id,
     name: vm.name,
@@ -150,7 +215,7 @@ export const launch = async (config: VmConfig, options: LaunchOptions = {}): Pro
     pause: (options) => run(vm.pause, options),
     resume: (options) => run(vm.resume, options),
     stats: () => run(vm.stats),
-    close: () => run(close),
-    [Symbol.asyncDispose]: () => run(close)
+    close: closed,
+    [Symbol.asyncDispose]: closed
   }
 }

@@ -108,6 +108,49 @@ describe("a machine by promises", () => {
   })
 })
 
+describe("a pool by promises", () => {
+  test("gives each machine to one user, and takes it back", async () => {
+    const { backend, count } = counted()
+    const seen: Array<string> = []
+    {
+      await using pool = await capsa.pool({
+        backend,
+        config: { memory: 64 },
+        max: 1,
+        ready: (vm, { signal }) => vm.console.expect("capsa# ", { signal }),
+        reset: async (vm) => void seen.push(vm.id)
+      })
+      expect(await pool.tryAcquire()).toBeUndefined()
+      const first = await pool.acquire()
+      const second = pool.acquire()
+      await first.close()
+      await using vm = await second
+      expect(vm.id).toBe(first.id)
+      expect(seen).toEqual([vm.id])
+      expect(await pool.stats()).toMatchObject({ size: 1, inUse: 1, spawns: { count: 1 } })
+    }
+    expect(count.open).toBe(0)
+  })
+
+  test("tells who waits that it was closed, or that the wait was aborted", async () => {
+    const pool = await capsa.pool({ ...simulated(), config: {}, max: 1 })
+    const held = await pool.acquire()
+    const reason = new Error("no longer")
+    expect(await rejection(pool.acquire({ signal: AbortSignal.abort(reason) }))).toBe(reason)
+    const waiting = rejection(pool.acquire())
+    await pool.close()
+    expect(await waiting).toMatchObject({ _tag: "PoolError", reason: "Closed" })
+    expect(await held.wait()).toEqual({ _tag: "Killed" })
+    await held.close()
+  })
+
+  test("refuses what cannot be", async () => {
+    const error = await rejection(capsa.pool({ ...simulated(), config: {}, max: 0 }))
+    expect(error).toBeInstanceOf(capsa.PoolError)
+    expect(error).toMatchObject({ reason: "Invalid" })
+  })
+})
+
 describe("errors are the same classes", () => {
   test("of a launch", async () => {
     const error = await rejection(capsa.launch({ cpus: 0 }, simulated()))

@@ -1,12 +1,11 @@
 /** The machines of the C library as Effect sees them. */
 import type { BootPlan, Machine } from "@capsa/core"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import { attend, type Turn } from "./internal/attend.ts"
 import { type Inbox, makeInbox, receive } from "./internal/inbox.ts"
 import {
   consoleKind,
@@ -63,40 +62,24 @@ const configOf = (plan: BootPlan) =>
     cmdline: plan.cmdline
   })
 
-/** Gives every machine that has something its turn, until none has; tells whether there was any output. */
-const drain = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
+/** Gives every machine that has something its turn, until none has or others should have theirs. */
+const makeDrain = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
   const drained = makeDrained()
   const output = new Uint8Array(drainBytes)
-  const one = (): { readonly more: boolean; readonly bytes: number } => {
-    call.capsa_drain(instance, drained.bytes, output, output.byteLength)
-    const machine = drained.machine()
-    const bytes = drained.consoleBytes()
-    const inbox = inboxes.get(machine)
-    if (inbox !== undefined) receive(inbox, output.slice(0, bytes), drained.consoleLost(), drained.events())
-    return { more: machine !== 0, bytes }
+  return (): Turn => {
+    let left: Turn = "nothing"
+    for (let calls = 0; calls < drainsAtOnce; calls++) {
+      call.capsa_drain(instance, drained.bytes, output, output.byteLength)
+      const machine = drained.machine()
+      if (machine === 0) return left
+      const bytes = drained.consoleBytes()
+      if (bytes > 0) left = "output"
+      const inbox = inboxes.get(machine)
+      if (inbox !== undefined) receive(inbox, output.slice(0, bytes), drained.consoleLost(), drained.events())
+    }
+    return "more"
   }
-  const some = (before: number) =>
-    Effect.sync(() => {
-      let bytes = before
-      for (let turn = 0; turn < drainsAtOnce; turn++) {
-        const last = one()
-        bytes += last.bytes
-        if (!last.more) return { more: false, bytes }
-      }
-      return { more: true, bytes }
-    })
-  const all = (before: number): Effect.Effect<boolean> =>
-    Effect.flatMap(some(before), ({ more, bytes }) =>
-      more ? Effect.zipRight(Effect.yieldNow(), all(bytes)) : Effect.succeed(bytes > 0)
-    )
-  return all(0)
 }
-
-/**
- * A serial console gives one byte at a time. The first is passed on at once; while more come, they are gathered for
- * this long, so that a line does not cost as many wake-ups as it has letters.
- */
-const gathering = Effect.sleep("1 millis").pipe(Effect.withClock(Clock.make()))
 
 /** Gives a machine up and waits until it is gone. Once is enough: the layer may have been quicker than the machine's scope. */
 const release = ({ call, instance }: Library, inbox: Inbox) =>
@@ -151,18 +134,7 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
     const inboxes = new Map<number, Inbox>()
     let closing = false
     const adopt = makeAdopt(library, inboxes, () => closing)
-    const drainAll = drain(library, inboxes)
-    const serve: Effect.Effect<void> = Effect.flatMap(drainAll, (output) =>
-      output ? Effect.zipRight(gathering, serve) : Effect.void
-    )
-    yield* Stream.fromReadableStream({
-      evaluate: () => Bun.file(library.wakeFd).stream(),
-      onError: (cause) => cause
-    }).pipe(
-      Stream.runForEach(() => serve),
-      Effect.orDie,
-      Effect.forkScoped
-    )
+    yield* Effect.forkScoped(attend(library.wakeFd, makeDrain(library, inboxes)))
     // Machines may live in a wider scope than this layer: they end with it all the same, while somebody still drains.
     yield* Effect.addFinalizer(() => {
       closing = true

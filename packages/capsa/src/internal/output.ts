@@ -41,6 +41,8 @@ export const pump = Effect.fnUntraced(function* (
     counted.grown(sink.position())
     scanner.feed(bytes)
     const { init, initSpoke, panicOver: over } = scanner.signs
+    // Most pieces of output tell nothing of the boot.
+    if (!first && init === before.init && initSpoke === before.initSpoke && !over) return Effect.void
     return Effect.all([
       first ? journal.reachNow("kernel") : Effect.void,
       init && !before.init

@@ -7,6 +7,7 @@ import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Option from "effect/Option"
 import * as RcMap from "effect/RcMap"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
@@ -15,6 +16,7 @@ import { auto, candidates } from "../Backend.ts"
 import * as Logging from "../Logging.ts"
 import type { CallOptions, LaunchOptions } from "../promise.ts"
 import * as Vm from "../Vm.ts"
+import * as VmPool from "../VmPool.ts"
 import { named } from "./selection.ts"
 
 type BackendLayer = Layer.Layer<Backend, BackendError>
@@ -55,22 +57,44 @@ const layerOf = (backend: LaunchOptions["backend"] = "auto"): BackendLayer => {
   return backend === "auto" ? auto : named(backend, candidates, "backend")
 }
 
-/** A machine in a scope of its own, which closes when the machine ends, so that nothing waits for a script to do it. */
-const open = (config: VmConfig, layer: BackendLayer) =>
+/** Something open, and how it is closed; closing it again does nothing. */
+interface Opened<A> {
+  readonly value: A
+  readonly scope: Scope.Scope
+  readonly close: Effect.Effect<void>
+}
+
+/** Opens something in a scope of its own below `parent`, which closes by itself when `end` of it is over. */
+const open = <A, E, R>(
+  parent: Scope.Scope,
+  acquire: Effect.Effect<A, E, R | Scope.Scope>,
+  end?: (value: A) => Effect.Effect<unknown>
+): Effect.Effect<Opened<A>, E, Exclude<R, Scope.Scope>> =>
   Effect.uninterruptibleMask((restore) =>
     Effect.gen(function* () {
-      const { backends, scope } = yield* Session
-      const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
-      const vm = yield* RcMap.get(backends, layer).pipe(
-        Effect.flatMap((backend) => Effect.provide(Vm.launch(config), backend)),
-        Scope.extend(own),
+      const scope = yield* Scope.fork(parent, ExecutionStrategy.sequential)
+      const value = yield* acquire.pipe(
+        Scope.extend(scope),
         restore,
-        Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+        Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
       )
-      const close = yield* Effect.cached(Effect.uninterruptible(Scope.close(own, Exit.void)))
-      yield* Effect.forkDaemon(Effect.zipRight(vm.wait, close))
-      return { vm, close }
+      const close = yield* Effect.cached(Effect.uninterruptible(Scope.close(scope, Exit.void)))
+      if (end !== undefined) yield* Effect.forkDaemon(Effect.zipRight(end(value), close))
+      return { value, scope, close }
     })
+  )
+
+const openOn = <A, E>(
+  backend: LaunchOptions["backend"],
+  acquire: Effect.Effect<A, E, Backend | Scope.Scope>,
+  end?: (value: A) => Effect.Effect<unknown>
+) =>
+  Effect.flatMap(Session, ({ backends, scope }) =>
+    open(
+      scope,
+      Effect.flatMap(RcMap.get(backends, layerOf(backend)), (context) => Effect.provide(acquire, context)),
+      end
+    )
   )
 
 /** The value, or a rejection with the error itself: nothing of Effect's own is thrown at a script. */
@@ -80,12 +104,31 @@ const settle = <A, E>(exit: Exit.Exit<A, E>, signal: AbortSignal | undefined): A
   throw Cause.originalError(Cause.squash(exit.cause))
 }
 
-export const launch = async (config: VmConfig, { backend, signal }: LaunchOptions) => {
-  const runtime = await session().runtime()
-  const run = async <A, E>(effect: Effect.Effect<A, E, Session>, { signal }: CallOptions = {}): Promise<A> =>
-    settle(await Runtime.runPromiseExit(runtime)(effect, signal && { signal }), signal)
-  const { close, vm } = await run(open(config, layerOf(backend)), { signal })
-  const iterate = <A, E>(stream: Stream.Stream<A, E>): AsyncIterable<A> =>
-    Stream.toAsyncIterableRuntime(stream, runtime)
-  return { vm, close, run, iterate }
+/** How effects and streams are run for a script. */
+export interface Runner {
+  readonly run: <A, E>(effect: Effect.Effect<A, E, Session>, options?: CallOptions) => Promise<A>
+  readonly iterate: <A, E>(stream: Stream.Stream<A, E>) => AsyncIterable<A>
 }
+
+export const runner = async (): Promise<Runner> => {
+  const runtime = await session().runtime()
+  return {
+    run: async (effect, { signal } = {}) =>
+      settle(await Runtime.runPromiseExit(runtime)(effect, signal && { signal }), signal),
+    iterate: (stream) => Stream.toAsyncIterableRuntime(stream, runtime)
+  }
+}
+
+const endOf = (vm: Vm.Vm) => vm.wait
+
+/** A machine, which is closed when it ends, so that nothing waits for a script to do it. */
+export const launch = (config: VmConfig, backend: LaunchOptions["backend"]) => openOn(backend, Vm.launch(config), endOf)
+
+export const pool = (options: VmPool.VmPoolOptions, backend: LaunchOptions["backend"]) =>
+  openOn(backend, VmPool.make(options))
+
+/** A machine of a pool, until it is closed or ends, or the pool is closed. */
+export const acquire = ({ scope, value: pool }: Opened<VmPool.VmPool>) => open(scope, pool.acquire, endOf)
+
+export const tryAcquire = ({ scope, value: pool }: Opened<VmPool.VmPool>) =>
+  open(scope, pool.tryAcquire, (vm) => (Option.isSome(vm) ? vm.value.wait : Effect.void))

@@ -65,10 +65,13 @@ export interface ErrorRecord {
   readonly message: string
 }
 
+const decoder = new TextDecoder()
+
 const text = (view: DataView, offset: number, size: number): string => {
   const bytes = new Uint8Array(view.buffer, view.byteOffset + offset, size)
   const end = bytes.indexOf(0)
-  return new TextDecoder().decode(bytes.subarray(0, end < 0 ? size : end))
+  // Most events have nothing to say.
+  return end === 0 ? "" : decoder.decode(bytes.subarray(0, end < 0 ? size : end))
 }
 
 const readError = (view: DataView, base: number): ErrorRecord => {
