@@ -17,7 +17,8 @@ describe("each example is shown as it is", () => {
     ["README.md", "hello-script.ts"],
     ["README.md", "hello-effect.ts"],
     ["docs/CONSOLE.md", "console.ts"],
-    ["docs/POOL.md", "pool.ts"]
+    ["docs/POOL.md", "pool.ts"],
+    ["docs/OBSERVABILITY.md", "telemetry.ts"]
   ] as const) {
     test(`${example} in ${page}`, async () => {
       const text = await Bun.file(join(import.meta.dir, "../..", page)).text()
@@ -65,6 +66,16 @@ describe("each example does what it says", () => {
       expect(stderr).toBe("")
       // The kernel may have put in a word.
       expect(stdout).toMatch(/^2\b.* lines, status 0; The time was up while waiting for the end .*sleep 1000".; eg\n$/s)
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "telemetry.ts",
+    async () => {
+      const { status, stdout } = await run("telemetry.ts")
+      expect(stdout).toMatch(/^capsa_vm_exits_total\{vm_backend="(kvm|qemu)",vm_exit="PowerOff",.*\} 1\n$/)
       expect(status).toBe(0)
     },
     testMs

@@ -87,14 +87,14 @@ export type LogThreshold = typeof LogThreshold.Type
 
 const filterHelp = `levels (${LogThreshold.literals.join(", ")}) and component=level, with commas: info,console=debug`
 
-const rule = /^(?:([a-z][\w.-]*)=)?([a-z]+)$/
+const rule = /^(?:([a-z][\w.-]*)=)?([a-z]+)$/i
 
 const parseFilter = (text: string): Either.Either<LogFilter, string> => {
   const components: Record<string, LogThreshold> = {}
   let level: LogThreshold | undefined
-  for (const part of text.toLowerCase().split(",")) {
+  for (const part of text.split(",")) {
     const [, component, word = ""] = rule.exec(part.trim()) ?? []
-    const threshold = word === "warning" ? "warn" : word
+    const threshold = word.toLowerCase().replace(/^warning$/, "warn")
     if (!Schema.is(LogThreshold)(threshold)) return Either.left(`"${part}" is none of ${filterHelp}`)
     if (component === undefined) level = threshold
     else components[component] = threshold

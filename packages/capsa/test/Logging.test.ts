@@ -117,7 +117,7 @@ describe("a filter", () => {
     const threshold = fc.constantFrom(...Logging.LogThreshold.literals)
     const filters = fc.record({
       level: threshold,
-      components: fc.dictionary(fc.stringMatching(/^[a-z][a-z0-9._-]{0,9}$/), threshold)
+      components: fc.dictionary(fc.stringMatching(/^[a-zA-Z][a-zA-Z0-9._-]{0,9}$/), threshold)
     })
     fc.assert(
       fc.property(filters, (filter) => {

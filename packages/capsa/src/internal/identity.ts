@@ -33,8 +33,8 @@ export const component = (name: string): (<A, E, R>(effect: Effect.Effect<A, E, 
   Effect.annotateLogs("component", name)
 
 /**
- * Gives a machine's lines and spans its identity: those of an effect that is run now, and, by `ofMachine`, those of what is
- * done with it later, by whomever. The correlation id is the caller's, then and now; who has none gets that of the launch.
+ * Makes effects speak for a machine: their lines and spans have its identity, whoever runs them and whenever. The correlation id
+ * is that of whoever runs them; who has none gets that of whoever made this.
  */
 export const speaker = Effect.fnUntraced(function* (identity: Identity) {
   const ofLaunch = Option.getOrElse(yield* ofCaller, () => crypto.randomUUID())

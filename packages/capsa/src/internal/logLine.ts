@@ -19,17 +19,22 @@ export const fieldsOf = (line: Logger.Logger.Options<unknown>): LogFields => {
   const [errors, words] = Arr.partition(Arr.ensure(line.message), (part) => !Predicate.isError(part))
   const isCause = !Cause.isEmpty(line.cause)
   const error = errors[0] ?? (isCause ? Cause.squash(line.cause) : undefined)
+  const own = {
+    timestamp: line.date.toISOString(),
+    level: levelOf(line.logLevel),
+    component: componentOf(line),
+    message: words.map(textOf).join(" ")
+  }
   return {
+    // First for the order, last for the values.
+    ...own,
     ...Object.fromEntries(Array.from(HashMap.entries(line.annotations), ([key, value]) => [key, fieldOf(value)])),
     ...Object.fromEntries(
       List.toArray(line.spans).map(({ label, startTime }) => [`elapsed.${label}`, line.date.getTime() - startTime])
     ),
     ...(error === undefined ? {} : errorFields(error)),
     ...(isCause ? { "error.stack": shown(() => Cause.pretty(line.cause)) } : {}),
-    timestamp: line.date.toISOString(),
-    level: levelOf(line.logLevel),
-    component: componentOf(line),
-    message: words.map(textOf).join(" ")
+    ...own
   }
 }
 
@@ -68,7 +73,8 @@ export const json: Writer = (fields) => JSON.stringify(fields)
 
 export const logfmt: Writer = (fields) => {
   const { timestamp, level, component, message, ...others } = fields
-  return pairs({ timestamp, level, component, message, ...others })
+  // Apart, since numbers among the names of others would come before them.
+  return `${pairs({ timestamp, level, component, message })} ${pairs(others)}`.trimEnd()
 }
 
 /** For people: the words first, then what programs go by, in `faint`. */
