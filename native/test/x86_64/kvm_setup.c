@@ -26,6 +26,7 @@ static struct {
 	int pmu_capability; /* as KVM_CHECK_EXTENSION answers */
 	int pmu_error;      /* of KVM_ENABLE_CAP */
 	struct kvm_enable_cap enabled;
+	struct kvm_pic_state pics[2];
 } kvm;
 
 static int fake_supported_cpuid(struct kvm_cpuid2 *cpuid)
@@ -44,6 +45,19 @@ static int fake_supported_cpuid(struct kvm_cpuid2 *cpuid)
 	return 0;
 }
 
+static int fake_irqchip(struct kvm_irqchip *irqchip, bool set)
+{
+	if (irqchip->chip_id > KVM_IRQCHIP_PIC_SLAVE) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (set)
+		kvm.pics[irqchip->chip_id] = irqchip->chip.pic;
+	else
+		irqchip->chip.pic = kvm.pics[irqchip->chip_id];
+	return 0;
+}
+
 static int fake_vm(unsigned long request, void *argument)
 {
 	switch (request) {
@@ -51,6 +65,10 @@ static int fake_vm(unsigned long request, void *argument)
 		return (uintptr_t)argument == KVM_CAP_PMU_CAPABILITY
 			       ? kvm.pmu_capability
 			       : 0;
+	case KVM_GET_IRQCHIP:
+		return fake_irqchip(argument, false);
+	case KVM_SET_IRQCHIP:
+		return fake_irqchip(argument, true);
 	case KVM_ENABLE_CAP:
 		kvm.enabled = *(struct kvm_enable_cap *)argument;
 		errno = kvm.pmu_error;
@@ -140,6 +158,16 @@ static enum capsa_status set_up_vm(struct capsa_error *error)
 	return arch_vm_setup(VM_FD, &shape, error);
 }
 
+static void both_pics_start_masked(void)
+{
+	memset(&kvm, 0, sizeof(kvm));
+	kvm.pics[0].elcr_mask = 0xf8;
+	kvm.pics[1].elcr_mask = 0xde;
+	CHECK(set_up_vm(NULL) == CAPSA_STATUS_OK);
+	CHECK(kvm.pics[0].imr == 0xff && kvm.pics[0].elcr_mask == 0xf8);
+	CHECK(kvm.pics[1].imr == 0xff && kvm.pics[1].elcr_mask == 0xde);
+}
+
 static void the_pmu_is_switched_off(void)
 {
 	memset(&kvm, 0, sizeof(kvm));
@@ -178,6 +206,7 @@ int main(void)
 	TEST(a_host_that_does_not_tell_has_36_bits);
 	TEST(what_fits_everywhere_is_not_asked_for);
 	TEST(a_host_that_refuses_to_tell_is_unusable);
+	TEST(both_pics_start_masked);
 	TEST(the_pmu_is_switched_off);
 	TEST(a_host_that_cannot_switch_the_pmu_off_serves);
 	TEST(a_pmu_that_stays_on_is_an_error);

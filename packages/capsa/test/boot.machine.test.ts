@@ -173,6 +173,19 @@ describe(`ends on ${backendName}`, () => {
     !capabilities.powerButton
   )
 
+  test(
+    `stop: the power button does a kernel that starts no harm${capabilities.powerButton ? "" : ` — skipped: ${backendName} has none`}`,
+    () =>
+      Effect.gen(function* () {
+        const vm = yield* launch()
+        yield* vm.console.expect("Memory: ", { timeout: bootTime })
+        const { _tag } = yield* vm.stop({ grace: "20 seconds" })
+        // Whether it finds the button pressed once it has a driver for it is up to the kernel.
+        expect(["PowerOff", "Killed"]).toContain(_tag)
+      }),
+    !capabilities.powerButton
+  )
+
   test("a closed scope: Killed", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()

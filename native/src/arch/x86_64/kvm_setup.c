@@ -142,12 +142,35 @@ static enum capsa_status kvm_setup_no_pmu(int vm_fd, struct capsa_error *error)
 	return CAPSA_STATUS_OK;
 }
 
+/*
+ * Masks all lines of both 8259s, as firmware leaves them: KVM has them open,
+ * and with vectors from 0 until the kernel sets them up, so that a device's
+ * interrupt would be taken for a processor's exception.
+ */
+static enum capsa_status kvm_setup_pics(int vm_fd, struct capsa_error *error)
+{
+	static const uint32_t chips[] = { KVM_IRQCHIP_PIC_MASTER,
+					  KVM_IRQCHIP_PIC_SLAVE };
+
+	for (size_t i = 0; i < sizeof(chips) / sizeof(chips[0]); i++) {
+		struct kvm_irqchip chip = { .chip_id = chips[i] };
+
+		if (ioctl(vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
+			return kvm_setup_error(error, errno, "KVM_GET_IRQCHIP");
+		chip.chip.pic.imr = 0xff;
+		if (ioctl(vm_fd, KVM_SET_IRQCHIP, &chip) < 0)
+			return kvm_setup_error(error, errno, "KVM_SET_IRQCHIP");
+	}
+	return CAPSA_STATUS_OK;
+}
+
 enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
 				struct capsa_error *error)
 {
 	uint64_t identity_map = X86_IDENTITY_MAP;
 	/* Takes the speaker's port 0x61 too, which old kernels wait on. */
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	enum capsa_status status;
 
 	if (ioctl(vm_fd, KVM_SET_TSS_ADDR, (unsigned long)X86_TSS_ADDRESS) < 0)
 		return kvm_setup_error(error, errno, "KVM_SET_TSS_ADDR");
@@ -156,6 +179,9 @@ enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
 				       "KVM_SET_IDENTITY_MAP_ADDR");
 	if (ioctl(vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
 		return kvm_setup_error(error, errno, "KVM_CREATE_IRQCHIP");
+	status = kvm_setup_pics(vm_fd, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
 	/* Hardware-reduced ACPI tells kernels that there is no such timer. */
 	if (shape->discovery == CAPSA_DISCOVERY_CMDLINE &&
 	    ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
