@@ -25,13 +25,19 @@ export interface Journal extends Pick<Vm, "status" | "statusChanges" | "stages" 
   readonly enter: (status: VmStatus) => Effect.Effect<boolean>
 }
 
-export const make = Effect.fnUntraced(function* (millisSinceLaunch: Effect.Effect<number>) {
+/** `report` is told each stage, once. */
+export const make = Effect.fnUntraced(function* (
+  millisSinceLaunch: Effect.Effect<number>,
+  report: (stage: BootStage) => Effect.Effect<void>
+) {
   const state = yield* SubscriptionRef.make<State>({ status: { _tag: "Running" }, stages: [] })
 
   const reach = (stage: BootStage) =>
-    SubscriptionRef.update(state, (now) =>
-      now.stages.some(({ name }) => name === stage.name) ? now : { ...now, stages: [...now.stages, stage] }
-    )
+    SubscriptionRef.modify(state, (now) =>
+      now.stages.some(({ name }) => name === stage.name)
+        ? [Effect.void, now]
+        : [report(stage), { ...now, stages: [...now.stages, stage] }]
+    ).pipe(Effect.flatten)
 
   return {
     status: Effect.map(SubscriptionRef.get(state), ({ status }) => status),

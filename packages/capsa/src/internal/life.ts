@@ -5,7 +5,6 @@ import { format } from "@capsa/core/VmExit"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Vm } from "../Vm.ts"
 import * as Console from "./console.ts"
@@ -16,7 +15,7 @@ import * as Journal from "./journal.ts"
 import * as Measure from "./measure.ts"
 import { pump } from "./output.ts"
 import * as Readiness from "./readiness.ts"
-import { report } from "./stageReport.ts"
+import * as StageReport from "./stageReport.ts"
 
 /**
  * Brings a machine up, within its `readyTimeout`, and leads it until the scope closes. `millisSinceLaunch` counts from
@@ -33,15 +32,13 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const bootAt = yield* millisSinceLaunch
   const inTime = yield* Readiness.deadline(config.readyTimeout, millisSinceLaunch)
   const machine = yield* inTime(component("backend")(boot), Readiness.nothingSeen)
-  const journal = yield* Journal.make(millisSinceLaunch)
+  const journal = yield* Journal.make(millisSinceLaunch, yield* StageReport.make(bootAt, identity))
   const sink = Console.make(machine, config.console?.historyBytes ?? defaults.historyBytes)
   const acts: HostActs = { killedStandingStill: false, lifetimeOver: false }
   const { end, ready } = yield* pump(machine, sink, journal, bootAt, acts, backend)
   const ended = yield* Deferred.make<VmExit>()
-  const reporting = yield* Effect.forkScoped(report(journal.stageChanges, bootAt, identity))
   yield* Measure.life(end, machine, sink, backend).pipe(
     Effect.tap((exit) => journal.enter({ _tag: "Ended", exit })),
-    Effect.tap(() => Fiber.await(reporting)),
     Effect.tap((exit) => Effect.logDebug(`machine ended: ${format(exit)}`)),
     Effect.flatMap((exit) => Deferred.succeed(ended, exit)),
     Effect.forkScoped

@@ -30,26 +30,43 @@ export const pump = Effect.fnUntraced(function* (
 ) {
   const counted = Measure.consoleOf(backend)
   const scanner = BootSigns.make()
-  const panicOver = yield* Deferred.make<void>()
-  const announced = yield* Deferred.make<void>()
+  const scope = yield* Effect.scope
   const ready = yield* Deferred.make<void>()
 
-  const receive = (bytes: Uint8Array) => {
+  const readyUnlessItPanics = Effect.sleep(initFailureTime).pipe(
+    Effect.zipRight(
+      Effect.suspend(() => (scanner.signs.panic === undefined ? Deferred.succeed(ready, undefined) : Effect.void))
+    )
+  )
+  const killOnceItStandsStill = silence(sink).pipe(
+    Effect.zipRight(
+      Effect.sync(() => {
+        acts.killedStandingStill = true
+      })
+    ),
+    Effect.zipRight(Effect.logWarning("the guest's kernel panicked and stands still: killing the machine")),
+    Effect.zipRight(machine.kill)
+  )
+
+  const receive = (bytes: Uint8Array): Effect.Effect<unknown> => {
     const first = sink.position() === 0
     const before = { ...scanner.signs }
     sink.append(bytes)
     counted.grown(sink.position())
     scanner.feed(bytes)
-    const { init, initSpoke, panicOver: over } = scanner.signs
+    const { init, initSpoke, panicOver } = scanner.signs
+    const news = {
+      init: init && !before.init,
+      initSpoke: initSpoke && !before.initSpoke,
+      panicOver: panicOver && !before.panicOver
+    }
     // Most pieces of output tell nothing of the boot.
-    if (!first && init === before.init && initSpoke === before.initSpoke && !over) return Effect.void
+    if (!(first || news.init || news.initSpoke || news.panicOver)) return Effect.void
     return Effect.all([
       first ? journal.reachNow("kernel") : Effect.void,
-      init && !before.init
-        ? Effect.zipRight(journal.reachNow("init"), Deferred.succeed(announced, undefined))
-        : Effect.void,
-      initSpoke ? Deferred.succeed(ready, undefined) : Effect.void,
-      over ? Deferred.succeed(panicOver, undefined) : Effect.void
+      news.init ? Effect.zipRight(journal.reachNow("init"), Effect.forkIn(readyUnlessItPanics, scope)) : Effect.void,
+      news.initSpoke ? Deferred.succeed(ready, undefined) : Effect.void,
+      news.panicOver ? Effect.forkIn(killOnceItStandsStill, scope) : Effect.void
     ])
   }
 
@@ -58,24 +75,6 @@ export const pump = Effect.fnUntraced(function* (
   )
   const stages = yield* Effect.forkScoped(
     Stream.runForEach(machine.stages, ({ name, atMs }) => journal.reach({ name, atMs: bootAt + atMs }))
-  )
-  yield* Deferred.await(announced).pipe(
-    Effect.zipRight(Effect.sleep(initFailureTime)),
-    Effect.zipRight(
-      Effect.suspend(() => (scanner.signs.panic === undefined ? Deferred.succeed(ready, undefined) : Effect.void))
-    ),
-    Effect.forkScoped
-  )
-  yield* Deferred.await(panicOver).pipe(
-    Effect.zipRight(silence(sink)),
-    Effect.zipRight(
-      Effect.sync(() => {
-        acts.killedStandingStill = true
-      })
-    ),
-    Effect.zipRight(Effect.logWarning("the guest's kernel panicked and stands still: killing the machine")),
-    Effect.zipRight(machine.kill),
-    Effect.forkScoped
   )
 
   const end = Effect.gen(function* () {

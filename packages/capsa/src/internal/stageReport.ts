@@ -7,7 +7,6 @@ import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Stream from "effect/Stream"
 import * as Metrics from "../Metrics.ts"
 import type { Identity } from "./identity.ts"
 
@@ -16,43 +15,40 @@ interface Step extends BootStage {
   readonly sinceMs: number
 }
 
-/** Reports stages until there are no more, those too that are reached when the launch is long over. */
-export const report = Effect.fnUntraced(function* (
-  stages: Stream.Stream<BootStage>,
-  bootAtMs: number,
-  identity: Identity
-) {
+/** Gives what is to be done when a stage becomes known. */
+export const make = Effect.fnUntraced(function* (bootAtMs: number, identity: Identity) {
   const inTrace = yield* spanOf(identity)
   const duration = Metric.tagged(Metrics.stageDuration, "vm.backend", identity["vm.backend"])
-  yield* Stream.runForEach(inOrder(stages, bootAtMs), (step) =>
+  const stepsTo = inOrder(bootAtMs)
+  const tell = (step: Step) =>
     Effect.logDebug(`reached ${step.name} after ${Math.round(step.atMs)} ms`).pipe(
       Effect.zipRight(Metric.update(Metric.tagged(duration, "vm.stage", step.name), (step.atMs - step.sinceMs) / 1000)),
       Effect.zipRight(Effect.sync(() => inTrace(step)))
     )
-  )
+  return (stage: BootStage): Effect.Effect<void> =>
+    Effect.suspend(() => Effect.forEach(stepsTo(stage), tell, { discard: true }))
 })
 
 /**
  * Holds a stage back until those before it are known: the kernel's first word may arrive here before the backend's news that
  * the machine has started.
  */
-const inOrder = (stages: Stream.Stream<BootStage>, bootAtMs: number): Stream.Stream<Step> =>
-  Stream.suspend(() => {
-    const known = new Map<BootStageName, BootStage>()
-    let reported = 0
-    let sinceMs = bootAtMs
-    return Stream.mapConcat(stages, (stage) => {
-      known.set(stage.name, stage)
-      const awaited = BootStageName.literals.slice(reported).map((name) => known.get(name))
-      const next = Arr.takeWhile(awaited, Predicate.isNotUndefined)
-      reported += next.length
-      return next.map((stage) => {
-        const step: Step = { ...stage, sinceMs: Math.min(sinceMs, stage.atMs) }
-        sinceMs = Math.max(sinceMs, stage.atMs)
-        return step
-      })
+const inOrder = (bootAtMs: number): ((stage: BootStage) => ReadonlyArray<Step>) => {
+  const known = new Map<BootStageName, BootStage>()
+  let reported = 0
+  let sinceMs = bootAtMs
+  return (stage) => {
+    known.set(stage.name, stage)
+    const awaited = BootStageName.literals.slice(reported).map((name) => known.get(name))
+    const next = Arr.takeWhile(awaited, Predicate.isNotUndefined)
+    reported += next.length
+    return next.map((stage) => {
+      const step: Step = { ...stage, sinceMs: Math.min(sinceMs, stage.atMs) }
+      sinceMs = Math.max(sinceMs, stage.atMs)
+      return step
     })
-  })
+  }
+}
 
 /** Makes a child of the launch's span that lasted as long as the stage. */
 const spanOf = (identity: Identity) =>
