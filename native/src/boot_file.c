@@ -33,6 +33,7 @@ enum capsa_status boot_file_open(struct boot_file *file)
 		return boot_file_unreadable(file, 0, "fstat",
 					    "not a regular file");
 	file->size = (uint64_t)status.st_size;
+	file->whole = (uint64_t)status.st_blocks * 512 >= file->size;
 	return CAPSA_STATUS_OK;
 }
 
@@ -100,10 +101,13 @@ enum capsa_status boot_file_read(const struct boot_file *file, uint64_t offset,
 static uint64_t boot_file_data(const struct boot_file *file, uint64_t offset,
 			       uint64_t end, uint64_t *data_end)
 {
-	off_t start = lseek(file->fd, (off_t)offset, SEEK_DATA);
+	off_t start;
 	off_t stop;
 
 	*data_end = end;
+	if (file->whole)
+		return offset;
+	start = lseek(file->fd, (off_t)offset, SEEK_DATA);
 	if (start < 0)
 		return offset;
 	if ((uint64_t)start >= end)

@@ -8,6 +8,7 @@
 #ifndef CAPSA_BOOT_FILE_H
 #define CAPSA_BOOT_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,16 +16,17 @@
 #include "memory.h"
 
 struct boot_file {
-	int fd;                       /* borrowed */
-	const char *path;             /* borrowed; the subject of errors */
-	uint64_t size;                /* when it was opened */
+	int fd;           /* borrowed */
+	const char *path; /* borrowed; the subject of errors */
+	uint64_t size;    /* when it was opened */
+	bool whole; /* no part is a hole; looking for them takes its time */
 	enum capsa_status unreadable; /* KERNEL_FILE or INITRD_FILE */
 	enum capsa_status invalid;    /* KERNEL_INVALID or INITRD_INVALID */
 	struct capsa_error *error;    /* borrowed; may be NULL */
 };
 
 /*
- * Learns the size of file->fd; all other fields are set by the caller.
+ * Learns size and holes of file->fd; all other fields are set by the caller.
  * Anything but a regular file is unreadable: reading it might never end.
  */
 enum capsa_status boot_file_open(struct boot_file *file);

@@ -9,6 +9,7 @@ import { Lab } from "@capsa/lab"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { compare } from "../report.ts"
@@ -29,7 +30,7 @@ const writeInitrd = Effect.fnUntraced(function* (file: string) {
 
 const text = <E>(stream: Stream.Stream<Uint8Array, E>) => Stream.mkString(Stream.decodeText(stream))
 
-export const rows = Effect.scoped(
+const boots = Effect.scoped(
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
@@ -58,4 +59,11 @@ export const rows = Effect.scoped(
       )
     )
   })
+)
+
+/** A lab that loses a guest may stand still for good. */
+export const rows = boots.pipe(
+  Effect.timeoutOption("10 minutes"),
+  Effect.repeat({ until: Option.isSome, times: 2 }),
+  Effect.flatMap(Option.match({ onNone: () => Effect.dieMessage("the lab stood still"), onSome: Effect.succeed }))
 )
