@@ -309,7 +309,7 @@ static void a_file_cut_meanwhile_is_an_error(void)
 }
 
 /* The same on its way into guest memory, where holes of a file are skipped. */
-static void a_file_cut_meanwhile_is_not_a_hole(void)
+static void check_cut_meanwhile(size_t data)
 {
 	static const uint8_t bytes[3 * 4096] = { 1, 2, 3 };
 	struct memory memory = guarded_memory_create(MEMORY_SIZE);
@@ -317,7 +317,7 @@ static void a_file_cut_meanwhile_is_not_a_hole(void)
 	for (off_t left = 0; left < (off_t)sizeof(bytes); left += 2048) {
 		struct capsa_error error = { 0 };
 		struct boot_file file = {
-			.fd = file_of(bytes, sizeof(bytes), sizeof(bytes)),
+			.fd = file_of(bytes, data, sizeof(bytes)),
 			.path = "/boot/kernel",
 			.unreadable = CAPSA_STATUS_KERNEL_FILE,
 			.invalid = CAPSA_STATUS_KERNEL_INVALID,
@@ -325,6 +325,7 @@ static void a_file_cut_meanwhile_is_not_a_hole(void)
 		};
 
 		CHECK(boot_file_open(&file) == CAPSA_STATUS_OK);
+		CHECK(file.whole == (data == sizeof(bytes)));
 		CHECK(ftruncate(file.fd, left) == 0);
 		CHECK(boot_file_load(&file, 0, &memory, MIB, sizeof(bytes),
 				     "x") == CAPSA_STATUS_KERNEL_FILE);
@@ -332,6 +333,12 @@ static void a_file_cut_meanwhile_is_not_a_hole(void)
 		close(file.fd);
 	}
 	guarded_memory_destroy(&memory);
+}
+
+static void a_file_cut_meanwhile_is_not_a_hole(void)
+{
+	check_cut_meanwhile(4096);
+	check_cut_meanwhile(3 * 4096);
 }
 
 static void errors_may_go_unheard(void)
