@@ -17,6 +17,7 @@ import type { Tier, Watch } from "./Tier.ts"
 const minute = 60_000
 
 const isMachineTest = (file: string): boolean => file.endsWith(".machine.test.ts")
+const isQemuTest = (file: string): boolean => file.endsWith(".qemu.test.ts")
 const isLabTest = (file: string): boolean => file.endsWith(".lab.test.ts")
 const isKvmTest = (file: string): boolean => file.endsWith(".kvm.test.ts")
 
@@ -41,7 +42,8 @@ const check: Tier = {
 const unit: Tier = {
   name: "unit",
   run: (watch) => {
-    const files = testFiles().filter((file) => !isMachineTest(file) && !isLabTest(file) && !isKvmTest(file))
+    const others = [isMachineTest, isQemuTest, isLabTest, isKvmTest]
+    const files = testFiles().filter((file) => !others.some((is) => is(file)))
     return bunTest({ files, testTimeoutMs: 30_000, timeoutMs: 15 * minute, parallel: 2 }, watch)
   }
 }
@@ -51,7 +53,7 @@ const machines: Tier = {
   name: "machines",
   run: (watch) => {
     const env = { CAPSA_TEST_BACKEND: "qemu" }
-    const files = testFiles().filter(isMachineTest)
+    const files = testFiles().filter((file) => isMachineTest(file) || isQemuTest(file))
     return bunTest({ files, env, testTimeoutMs: 2 * minute, timeoutMs: 30 * minute }, watch)
   }
 }

@@ -260,7 +260,7 @@ describe("a boot that fails tells what is at fault and what to do", () => {
 
   refused("a kernel that is none", () => launch({ kernel: import.meta.path }), [
     /neither a bzImage nor ELF/,
-    /failures\.machine/
+    /failures\.qemu/
   ])
   refused(
     "a kernel that was cut off",
