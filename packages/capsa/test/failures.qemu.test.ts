@@ -19,11 +19,7 @@ import * as TestContext from "effect/TestContext"
 import { GuestImage } from "../src/GuestImage.ts"
 import * as Vm from "../src/Vm.ts"
 
-const skipped = Bun.env["CAPSA_TEST_BACKEND"] === "kvm" ? "in the lab QEMU would be an emulator within one" : undefined
-const tiny =
-  skipped === undefined
-    ? await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
-    : { bzImage: "", vmlinux: "", initrd: "" }
+const tiny = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
 const { bzImage: kernel, initrd } = tiny
 
 const testMs = 300_000
@@ -174,12 +170,12 @@ const causes: Record<(typeof ofGuests)[number], Cause<unknown, Backend | Scope.S
 const run = (effect: Effect.Effect<void, unknown, Backend | Scope.Scope>) =>
   effect.pipe(Effect.scoped, Effect.provide(Qemu.layer()))
 
-produces(Failure.Failure, causes, run, { timeoutMs: testMs, skipped })
+produces(Failure.Failure, causes, run, { timeoutMs: testMs })
 
 describe("a boot that fails tells what is at fault and what to do", () => {
   const fails = (what: string, booting: () => ReturnType<typeof launchWithInitrd>, told: object, console: string) =>
-    live.skipIf(skipped !== undefined)(
-      skipped === undefined ? what : `${what} — skipped: ${skipped}`,
+    live(
+      what,
       () =>
         Effect.gen(function* () {
           const error = yield* Effect.flip(booting())
@@ -248,8 +244,8 @@ describe("a boot that fails tells what is at fault and what to do", () => {
   )
 
   const refused = (what: string, booting: () => ReturnType<typeof launchWithInitrd>, said: ReadonlyArray<RegExp>) =>
-    live.skipIf(skipped !== undefined)(
-      skipped === undefined ? what : `${what} — skipped: ${skipped}`,
+    live(
+      what,
       () =>
         Effect.gen(function* () {
           const text = Failure.pretty(yield* Effect.flip(booting()))

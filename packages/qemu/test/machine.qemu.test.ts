@@ -17,12 +17,7 @@ import { Qemu } from "../src/index.ts"
 import { setprivPath } from "../src/internal/supervised.ts"
 import { openDescriptors, processesWith, until } from "./fixtures/processes.ts"
 
-const inLab = Bun.env["CAPSA_TEST_BACKEND"] === "kvm"
-const why = inLab ? " — skipped: in the lab QEMU would be an emulator within an emulator" : ""
-
-const tiny = inLab
-  ? { kernel: "", initrd: "" }
-  : await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
+const tiny = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
 
 const planOf = (more: Partial<BootPlan> = {}): BootPlan => ({
   id: crypto.randomUUID(),
@@ -68,9 +63,9 @@ const pidOf = (plan: BootPlan): number => processesWith(plan.id)[0] ?? 0
 
 const testMs = 120_000
 
-layer(inLab ? Qemu.layer({ program: "/bin/true" }) : Qemu.layer())(`a machine of QEMU${why}`, ({ live }) => {
+layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
   const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>) =>
-    live.skipIf(inLab)(name, body, testMs)
+    live(name, body, testMs)
 
   for (const discovery of ["firmware", "cmdline"] as const) {
     test(`boots with a virtio console and early output, devices by ${discovery}`, () =>
@@ -177,7 +172,7 @@ layer(inLab ? Qemu.layer({ program: "/bin/true" }) : Qemu.layer())(`a machine of
     }))
 
   const missing = setprivPath() === null ? " — skipped: this host has no setpriv" : ""
-  live.skipIf(inLab || missing !== "")(
+  live.skipIf(missing !== "")(
     `goes when the process that launched it is killed${missing}`,
     () =>
       Effect.gen(function* () {
