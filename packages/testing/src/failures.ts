@@ -58,12 +58,12 @@ export const produces = <Name extends string, A extends Failure.Tellable, I, R>(
   schema: Schema.Schema<A, I>,
   causes: Readonly<Record<Name, Cause<unknown, R>>>,
   run: (effect: Effect.Effect<void, unknown, R>) => Effect.Effect<unknown, unknown>,
-  all: { readonly timeoutMs?: number; readonly skipped?: string | undefined } = {}
+  { timeoutMs }: { readonly timeoutMs?: number } = {}
 ): void => {
-  for (const [name, { happens, says, skipped = all.skipped }] of Object.entries<Cause<unknown, R>>(causes)) {
+  for (const [name, { happens, says, skipped }] of Object.entries<Cause<unknown, R>>(causes)) {
     const title = skipped === undefined ? name : `${name} — skipped: ${skipped}`
     const check = Effect.flatMap(Effect.flip(happens), (error) => expectTold(schema, name, error, says))
-    live.skipIf(skipped !== undefined)(title, () => run(check), all.timeoutMs)
+    live.skipIf(skipped !== undefined)(title, () => run(check), timeoutMs)
   }
 }
 
