@@ -204,6 +204,20 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: { apt: "virtiofsd", dnf: "virtiofsd", pacman: "virtiofsd", apk: "virtiofsd" }
   },
   {
+    isPresent: commands("cpio"),
+    purpose: "tests",
+    essential: true,
+    why: "the test that an independent program can read our archives",
+    names: same("cpio")
+  },
+  {
+    isPresent: commands("busybox"),
+    purpose: "tests",
+    essential: false,
+    why: "the tests that run commands in its shell, which many guests have",
+    names: same("busybox")
+  },
+  {
     isPresent: commands("strace"),
     purpose: "tests",
     essential: false,

@@ -85,9 +85,10 @@ describe.skipIf(cause !== undefined)(`the lab${cause === undefined ? "" : ` — 
 
   test("lets the command write anywhere, and the host sees nothing of it", async () => {
     const name = `capsa-lab-${process.pid}`
-    const { stdout } = await sh(`for f in /tmp /run /dev/shm /etc "$PWD"; do echo x > $f/${name}; cat $f/${name}; done`)
-    expect(stdout).toBe("x\n".repeat(5))
-    for (const place of ["/tmp", "/run", "/dev/shm", "/etc", repository]) {
+    const places = ["/tmp", "/run", "/dev/shm", "/etc"]
+    const { stdout } = await sh(`for f in ${places.join(" ")}; do echo x > $f/${name}; cat $f/${name}; done`)
+    expect(stdout).toBe("x\n".repeat(places.length))
+    for (const place of places) {
       expect(existsSync(`${place}/${name}`)).toBe(false)
     }
   })
