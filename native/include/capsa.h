@@ -33,7 +33,7 @@ extern "C" {
 #endif
 
 /* Raised by every change of a struct, a value or a function below. */
-#define CAPSA_ABI_VERSION 1u
+#define CAPSA_ABI_VERSION 2u
 
 /* Machines one library instance holds at a time, running or not released. */
 #define CAPSA_MACHINES_MAX 4096u
@@ -197,6 +197,15 @@ CAPSA_EXPORT uint32_t capsa_abi_version(void);
  * returns how many the whole text has.
  */
 CAPSA_EXPORT uint32_t capsa_layout(char *text, uint32_t capacity);
+
+/*
+ * Reads the counter of this processor that software takes for its clock (the
+ * time-stamp counter on x86_64, the virtual counter on arm64) together with
+ * the time in nanoseconds (CLOCK_MONOTONIC_RAW). Two readings tell how fast it
+ * counts, which an emulator that shows it to its guest does not say. Never
+ * blocks. Status: OK, INVALID_ARGUMENT.
+ */
+CAPSA_EXPORT uint32_t capsa_read_ticks(uint64_t *ticks, uint64_t *time_ns);
 
 /*
  * Opens an instance: its threads, its wake descriptor, room for machines.

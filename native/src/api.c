@@ -7,10 +7,19 @@
 #include "context.h"
 #include "error.h"
 #include "machine.h"
+#include "ticks.h"
 
 uint32_t capsa_abi_version(void)
 {
 	return CAPSA_ABI_VERSION;
+}
+
+uint32_t capsa_read_ticks(uint64_t *ticks, uint64_t *time_ns)
+{
+	if (!ticks || !time_ns)
+		return CAPSA_STATUS_INVALID_ARGUMENT;
+	ticks_read(ticks, time_ns);
+	return CAPSA_STATUS_OK;
 }
 
 uint32_t capsa_open(struct capsa **out, struct capsa_error *error)

@@ -51,6 +51,9 @@ struct arch_entry {
 	uint64_t boot_info; /* guest physical, handed over in a register */
 };
 
+/* The counter that software takes for its clock, as capsa_read_ticks() says. */
+uint64_t arch_ticks(void);
+
 /* The addresses that belong to devices: memory leaves them free. */
 void arch_device_hole(uint64_t *start, uint64_t *end);
 

@@ -53,7 +53,8 @@ live(
   () => {
     const { faulty, host } = makeHost()
     return Effect.gen(function* () {
-      const config = { boot: quick, memory: 128 }
+      // A word of the kernel's in the middle of an answer would hide it.
+      const config = { boot: { ...quick, cmdline: "loglevel=1" }, memory: 128 }
       // What the first machine brings along stays.
       const before = yield* Effect.zipRight(Effect.scoped(launch(config)), settled)
       const scope = yield* Scope.make()

@@ -91,7 +91,7 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
 
 /**
  * The kernel command line of a configuration, within the limit of the backend's architecture: what every machine should
- * have, then what the guest's images need, then what the user says, and the early console.
+ * have, then what the backend and the guest's images need, then what the user says, and the early console.
  */
 export const commandLine = (
   config: VmConfig,
@@ -103,6 +103,7 @@ export const commandLine = (
     const device = boot?.console ?? images?.console ?? defaults.console
     const layers = KernelCmdline.merge(
       yield* KernelCmdline.make([consoleParameters[device], ...machineParameters]),
+      yield* KernelCmdline.parse(options.capabilities.kernelParameters ?? ""),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
       yield* KernelCmdline.parse(boot?.cmdline ?? ""),
       yield* KernelCmdline.make([earlyOutput])

@@ -51,6 +51,8 @@ export const Capabilities = Schema.Struct({
   powerButton: Schema.Boolean,
   /** A guest panic is told by a device, not guessed from the console. */
   panicNotifier: Schema.Boolean,
+  /** Parameters that kernels need on it, as on their command line; a user's own win over them. */
+  kernelParameters: Schema.optional(Schema.String),
   /** All else that a configuration can ask for. */
   features: Features
 })

@@ -49,12 +49,16 @@ describe("BootPlan.make", () => {
     expect(Effect.runSync(made).problems[0].path).toBe("boot")
   })
 
-  test("the user's parameters win, then the images', then ours", () => {
-    const withOurs = (cmdline: string) =>
-      Effect.runSync(BootPlan.make({}, { ...options, images: { ...images, cmdline } }).pipe(Effect.provide(Path.layer)))
-        .cmdline
+  test("the user's parameters win, then the images', then the backend's, then ours", () => {
+    const withOurs = (cmdline: string, kernelParameters = "") => {
+      const all = { ...options, capabilities: { ...capabilities, kernelParameters }, images: { ...images, cmdline } }
+      return Effect.runSync(BootPlan.make({}, all).pipe(Effect.provide(Path.layer))).cmdline
+    }
     expect(withOurs("panic=7 quiet")).toBe(
       "console=hvc0 reboot=k no_timer_check panic=7 quiet earlycon=uart8250,io,0x3f8"
+    )
+    expect(withOurs("x=2", "panic=5 x=1")).toBe(
+      "console=hvc0 reboot=k no_timer_check panic=5 x=2 earlycon=uart8250,io,0x3f8"
     )
     const user = plan({ boot: { kernel: "/k", cmdline: 'panic=0 reboot=t x="a b" -- arg' } })
     expect(user.cmdline).toBe('console=ttyS0 no_timer_check panic=0 reboot=t x="a b" earlycon=uart8250,io,0x3f8 -- arg')

@@ -8,12 +8,14 @@ import type { BuildContext } from "@capsa/guest/Cache"
 import * as Cache from "@capsa/guest/Cache"
 import * as Cpio from "@capsa/guest/Cpio"
 import { stage } from "@capsa/guest/Progress"
+import { HostTicks } from "@capsa/native"
 import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import type * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -108,13 +110,19 @@ export const runInLab: (options: LabOptions) => Effect.Effect<LabRun, LabError, 
     yield* fs.writeFile(file("initrd"), Buffer.concat(initrd))
     yield* Command.exitCode(Command.make("mkfifo", file("stdout"), file("stderr")))
     const hostFiles = yield* HostFiles.serve(folder)
+    const ticksKilohertz = Option.getOrUndefined(yield* HostTicks.kilohertz)
     const output = options.output ?? "pipe"
     const stdout = yield* Command.start(Command.make("cat", file("stdout")).pipe(Command.stdout(output)))
     const stderr = yield* Command.start(
       Command.make("sh", "-c", 'exec cat "$0" >&2', file("stderr")).pipe(Command.stderr(output))
     )
     const qemu = yield* Command.start(
-      Command.make("setpriv", "--pdeathsig", "KILL", ...qemuArguments(options, { ...image, hostFiles, folder }))
+      Command.make(
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        ...qemuArguments(options, { ...image, hostFiles, folder, ticksKilohertz })
+      )
     )
     yield* stage("booting the lab")
 

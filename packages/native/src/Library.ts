@@ -27,7 +27,7 @@ const builtLibrary = new URL("../../../native/build/libcapsa.so", import.meta.ur
 
 const path = Config.string("CAPSA_LIBRARY").pipe(Config.option, Config.map(Option.getOrElse(() => builtLibrary)))
 
-const load = (path: string) =>
+const loadFrom = (path: string) =>
   Effect.try({
     try: () => openLibrary(path),
     catch: (cause) => new NativeError({ status: "LibraryMissing", detail: String(cause), subject: path })
@@ -64,15 +64,25 @@ const openInstance = (call: Functions) =>
   })
 
 /**
+ * The functions of the library, which is checked and stays loaded.
+ *
+ * @category constructors
+ */
+export const load: Effect.Effect<Functions, NativeError> = Effect.gen(function* () {
+  const file = yield* Effect.orDie(path)
+  const { symbols: call } = yield* loadFrom(file)
+  yield* verify(file, call)
+  return call
+})
+
+/**
  * Opens the library and an instance of it. The scope's end closes the instance, for which every machine must be
  * released by then; the library itself stays loaded, as its code may be on a thread's stack until the process ends.
  *
  * @category constructors
  */
 export const open: Effect.Effect<Library, NativeError, Scope.Scope> = Effect.gen(function* () {
-  const file = yield* Effect.orDie(path)
-  const { symbols: call } = yield* load(file)
-  yield* verify(file, call)
+  const call = yield* load
   const instance = yield* Effect.acquireRelease(openInstance(call), (instance) =>
     Effect.sync(() => call.capsa_close(instance))
   )

@@ -8,9 +8,11 @@ import {
   supported,
   unsupported
 } from "@capsa/core"
+import { HostTicks } from "@capsa/native"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type { Accelerator } from "./internal/arguments.ts"
 import { boot } from "./internal/machine.ts"
 import { examine } from "./internal/probe.ts"
@@ -65,8 +67,12 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
     Effect.gen(function* () {
       const host = { accelerator: acceleratorOf(options), platform: process.platform }
       const program = yield* Program.find(options.program ?? defaultProgram)
-      const [version, trial] = yield* Effect.all(
-        [Effect.either(Program.version(program)), Effect.either(Program.tryOut(program, host))],
+      const [version, trial, kernelParameters] = yield* Effect.all(
+        [
+          Effect.either(Program.version(program)),
+          Effect.either(Program.tryOut(program, host)),
+          clockParameters(host.accelerator)
+        ],
         { concurrency: "unbounded" }
       )
       // That it is too old says more than what it does not understand.
@@ -75,7 +81,7 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
       return {
         name: "qemu",
         description: `QEMU ${Program.showVersion(found)} (${host.accelerator.toUpperCase()})`,
-        capabilities,
+        capabilities: { ...capabilities, kernelParameters },
         passedOver: [],
         boot: (plan) => Effect.provide(boot(plan, program, host), BunFileSystem.layer)
       }
@@ -88,5 +94,16 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
  * @category constructors
  */
 export const probe: Effect.Effect<ProbeReport> = Effect.withSpan(examine(defaultProgram), "Qemu.probe")
+
+/**
+ * An emulated processor's time-stamp counter is the host's. Linux would measure it against a timer that the host's
+ * scheduler holds back, and its clock then runs several times too fast on a busy host.
+ */
+const clockParameters = (accelerator: Accelerator): Effect.Effect<string | undefined> =>
+  accelerator === "tcg"
+    ? Effect.map(HostTicks.kilohertz, (speed) =>
+        Option.getOrUndefined(Option.map(speed, (kilohertz) => `tsc_early_khz=${kilohertz}`))
+      )
+    : Effect.succeed(undefined)
 
 const acceleratorOf = ({ accel = "auto" }: QemuOptions): Accelerator => (accel === "auto" ? "tcg" : accel)

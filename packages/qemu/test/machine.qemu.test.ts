@@ -85,6 +85,16 @@ layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
       }))
   }
 
+  test("knows how fast its clock runs, also on a busy host", () =>
+    Effect.gen(function* () {
+      const { kernelParameters = "" } = (yield* Backend).capabilities
+      const kilohertz = Number(/^tsc_early_khz=(\d+)$/.exec(kernelParameters)?.[1])
+      const plan = planOf()
+      const { console, machine } = yield* prompted({ ...plan, cmdline: `${plan.cmdline} ${kernelParameters}` })
+      yield* machine.kill
+      expect(yield* console.all).toContain(`tsc: Detected ${(kilohertz / 1000).toFixed(3)} MHz `)
+    }))
+
   test("obeys the power button", () =>
     Effect.gen(function* () {
       const { machine } = yield* prompted(planOf())

@@ -1,11 +1,14 @@
 import type { LabOptions } from "../Lab.ts"
 
-export interface LabFiles {
+/** What the lab is made of. */
+export interface LabParts {
   readonly kernel: string
-  /** Unix socket of the server of the host's files. */
+  /** Unix socket of the server of the host's parts. */
   readonly hostFiles: string
   /** Has `initrd`, the pipes `stdout` and `stderr`, and gets `status` and `kernel.log`. */
   readonly folder: string
+  /** How fast the host's counter runs that the lab's processor shows as its own, if that is known. */
+  readonly ticksKilohertz: number | undefined
 }
 
 /**
@@ -14,11 +17,23 @@ export interface LabFiles {
  */
 const periodicTick = "nohz=off highres=off"
 
+/**
+ * Linux measures its clock against a timer that a busy host holds back; then the clock of the lab, and of the guests in it,
+ * runs several times too fast. Counted instructions are no part of the host's time.
+ */
+const kernelParameters = (options: LabOptions, ticksKilohertz: number | undefined) => [
+  "console=ttyS0",
+  "panic=-1",
+  "mitigations=off",
+  ...(options.icount ? [] : [periodicTick]),
+  ...(options.icount || ticksKilohertz === undefined ? [] : [`tsc_early_khz=${ticksKilohertz}`])
+]
+
 /** The command line of QEMU, its name included. */
-export const qemuArguments = (options: LabOptions, files: LabFiles): ReadonlyArray<string> => {
+export const qemuArguments = (options: LabOptions, parts: LabParts): ReadonlyArray<string> => {
   const memory = `${options.memoryMib ?? 4096}M`
   const port = (name: string) => [
-    ...["-chardev", `file,id=${name},path=${files.folder}/${name}`],
+    ...["-chardev", `file,id=${name},path=${parts.folder}/${name}`],
     ...["-device", `virtserialport,chardev=${name},name=${name}`]
   ]
   return [
@@ -31,10 +46,10 @@ export const qemuArguments = (options: LabOptions, files: LabFiles): ReadonlyArr
     ...(options.icount
       ? ["-accel", "tcg,thread=single", "-smp", "1", "-icount", "shift=1,sleep=off", "-rtc", "clock=vm"]
       : ["-accel", "tcg,thread=multi", "-smp", `${options.cpus ?? 1}`]),
-    ...["-kernel", files.kernel, "-initrd", `${files.folder}/initrd`],
-    ...["-append", `console=ttyS0 panic=-1 mitigations=off${options.icount ? "" : ` ${periodicTick}`}`],
-    ...["-serial", `file:${files.folder}/kernel.log`],
-    ...["-chardev", `socket,id=host,path=${files.hostFiles}`, "-device", "vhost-user-fs-pci,chardev=host,tag=host"],
+    ...["-kernel", parts.kernel, "-initrd", `${parts.folder}/initrd`],
+    ...["-append", kernelParameters(options, parts.ticksKilohertz).join(" ")],
+    ...["-serial", `file:${parts.folder}/kernel.log`],
+    ...["-chardev", `socket,id=host,path=${parts.hostFiles}`, "-device", "vhost-user-fs-pci,chardev=host,tag=host"],
     ...["-device", "virtio-serial-pci"],
     ...["stdout", "stderr", "status"].flatMap(port)
   ]

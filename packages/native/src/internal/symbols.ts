@@ -12,6 +12,8 @@ export const symbols = {
   capsa_abi_version: { args: [], returns: "u32" },
   /** Writes at most the capacity it is given, which is the buffer's length. */
   capsa_layout: { args: ["ptr", "u32"], returns: "u32" },
+  /** Writes two numbers, ours for the call. */
+  capsa_read_ticks: { args: ["ptr", "ptr"], returns: "u32" },
   /** Writes one address and one error struct, both ours for the call. */
   capsa_open: { args: ["ptr", "ptr"], returns: "u32" },
   /** Takes the address once; it refuses while machines exist. */
