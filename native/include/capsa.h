@@ -33,12 +33,17 @@ extern "C" {
 #endif
 
 /* Raised by every change of a struct, a value or a function below. */
-#define CAPSA_ABI_VERSION 2u
+#define CAPSA_ABI_VERSION 3u
 
 /* Machines one library instance holds at a time, running or not released. */
 #define CAPSA_MACHINES_MAX 4096u
 /* vCPUs of one machine. */
 #define CAPSA_CPUS_MAX 64u
+/* Disks, and shared folders, of one machine. */
+#define CAPSA_DISKS_MAX 8u
+#define CAPSA_SHARES_MAX 8u
+/* Disks, shares and balloon of one machine together. */
+#define CAPSA_DEVICES_MAX 14u
 /* Events handed out by one capsa_drain() call. */
 #define CAPSA_DRAIN_EVENTS_MAX 4u
 
@@ -64,7 +69,9 @@ extern "C" {
 	X(CMDLINE_INVALID, 14, "the kernel command line does not fit")         \
 	X(MEMORY_INVALID, 15, "the machine's memory size is not usable")       \
 	X(HOST, 16, "a system call failed")                                    \
-	X(GUEST_FAULT, 17, "the hypervisor could not go on with the guest")
+	X(GUEST_FAULT, 17, "the hypervisor could not go on with the guest")    \
+	X(DISK_FILE, 18, "a disk's image could not be opened")                 \
+	X(SHARE_FOLDER, 19, "a shared folder could not be opened")
 
 enum capsa_status {
 #define CAPSA_STATUS_VALUE(name, value, text) CAPSA_STATUS_##name = value,
@@ -105,6 +112,51 @@ enum capsa_console {
 	CAPSA_CONSOLE_VIRTIO = 2, /* virtio-console port 0: hvc0 */
 };
 
+enum capsa_disk_flags {
+	CAPSA_DISK_READ_ONLY = 1,    /* the image is opened for reading only */
+	CAPSA_DISK_BLOCK_DEVICE = 2, /* path is a block device, not a file */
+};
+
+/* A disk: a raw image, which virtio-blk shows to the guest. */
+struct capsa_disk {
+	uint32_t size;  /* sizeof(struct capsa_disk) */
+	uint32_t flags; /* enum capsa_disk_flags */
+	struct capsa_slice path;
+	struct capsa_slice serial; /* at most 20 bytes, may be absent */
+	/*
+	 * A folder of the host for what the guest writes, in a file without
+	 * a name that goes with the machine; the image stays as it is. Absent:
+	 * writes go to the image.
+	 */
+	struct capsa_slice overlay;
+};
+
+enum capsa_share_flags {
+	CAPSA_SHARE_READ_ONLY = 1, /* every change is refused */
+	CAPSA_SHARE_OWNER = 2, /* all files seem to belong to owner */
+};
+
+/* How long the guest may trust what it knows of a share. */
+enum capsa_share_cache {
+	CAPSA_SHARE_CACHE_NONE = 1,   /* it asks every time */
+	CAPSA_SHARE_CACHE_AUTO = 2,   /* a second; files anew at each open */
+	CAPSA_SHARE_CACHE_ALWAYS = 3, /* nobody else changes the folder */
+};
+
+/* A folder of the host, which virtio-fs shows to the guest. */
+struct capsa_share {
+	uint32_t size;  /* sizeof(struct capsa_share) */
+	uint32_t flags; /* enum capsa_share_flags */
+	uint32_t cache; /* enum capsa_share_cache */
+	uint32_t owner; /* the user and group of all files, with SHARE_OWNER */
+	struct capsa_slice path;
+	struct capsa_slice tag; /* 1 to 36 bytes */
+};
+
+enum capsa_machine_flags {
+	CAPSA_MACHINE_BALLOON = 1, /* the guest gives unused memory back */
+};
+
 /*
  * A machine to start. The struct is the head of one buffer of total bytes;
  * slices point into the bytes behind it. Texts need no terminating NUL and
@@ -121,6 +173,10 @@ struct capsa_machine_config {
 	struct capsa_slice kernel;  /* path of a bzImage or vmlinux */
 	struct capsa_slice initrd;  /* path, may be absent */
 	struct capsa_slice cmdline; /* kernel command line, may be absent */
+	struct capsa_slice disks;   /* array of struct capsa_disk */
+	struct capsa_slice shares;  /* array of struct capsa_share */
+	uint32_t flags;             /* enum capsa_machine_flags */
+	uint32_t reserved;          /* 0 */
 };
 
 enum capsa_event_kind {
@@ -183,6 +239,15 @@ struct capsa_stats {
 	uint64_t console_output; /* bytes the guest wrote */
 	uint64_t console_input;  /* bytes the guest took */
 	uint64_t console_lost;   /* output nobody took in time */
+	uint64_t disk_read;      /* bytes, all disks */
+	uint64_t disk_written;   /* bytes, all disks */
+	uint64_t share_requests; /* served, all shares */
+	/* Of a machine with CAPSA_MACHINE_BALLOON, in bytes */
+	uint64_t balloon_held;     /* taken out of the guest's hands */
+	uint64_t balloon_reported; /* unused memory given back, in total */
+	uint64_t guest_total;      /* as the guest counts; 0: not told yet */
+	uint64_t guest_free;
+	uint64_t guest_available;
 };
 
 struct capsa; /* an instance of the library */

@@ -11,19 +11,17 @@
 #include "kvm.h"
 #include "machine.h"
 #include "virtio/console.h"
-
-/* The virtio devices of every machine, in the order of their slots. */
-enum { BOARD_VIRTIO_CONSOLE, BOARD_VIRTIO_COUNT };
+#include "virtio/rng.h"
 
 struct arch_shape board_shape(const struct machine_config *config)
 {
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		.virtio_count = BOARD_VIRTIO_COUNT,
+		.virtio_count = 2, /* console and entropy */
 	};
 
-	for (uint32_t i = 0; i < BOARD_VIRTIO_COUNT; i++)
+	for (uint32_t i = 0; i < shape.virtio_count; i++)
 		shape.virtio[i] = arch_virtio_slot(i);
 	return shape;
 }
@@ -136,13 +134,13 @@ static enum capsa_status board_add_notify(struct board *board, int vm_fd,
 	return CAPSA_STATUS_OK;
 }
 
-/* Puts a device, owned from here on, into slot index. */
+/* Puts a device, owned from here on, into the next slot. */
 static enum capsa_status board_add_virtio(struct board *board, int vm_fd,
-					  uint32_t index,
 					  struct virtio_device *device,
 					  struct loop *loop,
 					  struct capsa_error *error)
 {
+	uint32_t index = board->virtio_count++;
 	const struct arch_virtio_slot *slot = &board->shape->virtio[index];
 	int *irq_fd = &board->virtio_irq_fds[index];
 	enum capsa_status status;
@@ -163,26 +161,46 @@ static enum capsa_status board_add_virtio(struct board *board, int vm_fd,
 	return board_add_notify(board, vm_fd, index, error);
 }
 
-enum capsa_status board_create(struct board *board, int vm_fd,
-			       struct loop *loop, struct capsa_error *error)
+static enum capsa_status board_add_console(struct board *board, int vm_fd,
+					   struct loop *loop,
+					   struct capsa_error *error)
 {
 	struct console_port port = board_console_port(board,
 						      CAPSA_CONSOLE_VIRTIO);
-	enum capsa_status status = board_create_platform(board, vm_fd, error);
-	int result;
+	int result = virtio_console_create(&board->console, &port, false);
 
-	if (status != CAPSA_STATUS_OK)
-		return status;
-	result = virtio_console_create(&board->console, &port, false);
 	if (result < 0)
 		return error_system(error, -result, "create", "virtio-console");
-	return board_add_virtio(board, vm_fd, BOARD_VIRTIO_CONSOLE,
-				board->console, loop, error);
+	return board_add_virtio(board, vm_fd, board->console, loop, error);
+}
+
+static enum capsa_status board_add_rng(struct board *board, int vm_fd,
+				       struct loop *loop,
+				       struct capsa_error *error)
+{
+	struct virtio_device *rng;
+	int result = virtio_rng_create(&rng);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-rng");
+	return board_add_virtio(board, vm_fd, rng, loop, error);
+}
+
+enum capsa_status board_create(struct board *board, int vm_fd,
+			       struct loop *loop, struct capsa_error *error)
+{
+	enum capsa_status status = board_create_platform(board, vm_fd, error);
+
+	if (status == CAPSA_STATUS_OK)
+		status = board_add_console(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		status = board_add_rng(board, vm_fd, loop, error);
+	return status;
 }
 
 void board_destroy(struct board *board)
 {
-	for (uint32_t i = 0; i < ARCH_VIRTIO_MAX; i++)
+	for (uint32_t i = 0; i < board->virtio_count; i++)
 		virtio_mmio_destroy(board->virtio[i]);
 	arch_platform_destroy(board->platform);
 	for (uint32_t i = 0; i < ARCH_VIRTIO_MAX; i++) {

@@ -27,6 +27,7 @@ struct board {
 	struct bus pio;
 	struct bus mmio;
 	struct arch_platform *platform;
+	uint32_t virtio_count; /* of those that are there */
 	struct virtio_mmio *virtio[ARCH_VIRTIO_MAX];
 	struct virtio_device *console; /* owned by its transport */
 	int uart_irq_fd; /* owned, like every descriptor here; -1: none */

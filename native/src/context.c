@@ -9,6 +9,15 @@
 #include "error.h"
 #include "machine.h"
 
+enum {
+	/* Freeing a machine sleeps in the kernel for most of its 6 to 25 ms,
+	 * so a few more threads than processors keep up with a burst. */
+	CONTEXT_WORKERS = 4,
+	/* More than a disk or a folder keeps busy by itself, so that one that
+	 * is slow does not hold up the others. */
+	CONTEXT_BLOCKING = 8,
+};
+
 static uint32_t context_index(uint32_t handle)
 {
 	return handle & (CAPSA_MACHINES_MAX - 1);
@@ -17,6 +26,7 @@ static uint32_t context_index(uint32_t handle)
 static void context_free(struct capsa *capsa)
 {
 	workers_destroy(capsa->workers);
+	workers_destroy(capsa->blocking);
 	for (uint32_t i = 0; i < CONTEXT_LOOPS; i++)
 		loop_destroy(capsa->loops[i]);
 	if (capsa->wake_fd >= 0)
@@ -34,7 +44,10 @@ enum capsa_status context_open(struct capsa **out, struct capsa_error *error)
 		return error_system(error, ENOMEM, "calloc", NULL);
 	pthread_mutex_init(&capsa->lock, NULL);
 	capsa->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	result = capsa->wake_fd < 0 ? -errno : workers_create(&capsa->workers);
+	result = capsa->wake_fd < 0 ? -errno
+				    : workers_create(&capsa->workers,
+						     "capsa-worker",
+						     CONTEXT_WORKERS);
 	for (uint32_t i = 0; result == 0 && i < CONTEXT_LOOPS; i++)
 		result = loop_create(&capsa->loops[i]);
 	if (result < 0) {
@@ -146,4 +159,17 @@ struct machine *context_next(struct capsa *capsa)
 struct loop *context_loop(const struct capsa *capsa, uint32_t handle)
 {
 	return capsa->loops[handle % CONTEXT_LOOPS];
+}
+
+int context_blocking(struct capsa *capsa, struct workers **out)
+{
+	int result = 0;
+
+	pthread_mutex_lock(&capsa->lock);
+	if (!capsa->blocking)
+		result = workers_create(&capsa->blocking, "capsa-blocking",
+					CONTEXT_BLOCKING);
+	*out = capsa->blocking;
+	pthread_mutex_unlock(&capsa->lock);
+	return result;
 }

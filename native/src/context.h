@@ -39,7 +39,8 @@ struct capsa {
 	struct machine *ready_first;
 	struct machine *ready_last;
 	int wake_fd; /* owned */
-	struct workers *workers;
+	struct workers *workers;  /* of machines */
+	struct workers *blocking; /* of devices; by lock, NULL: not yet */
 	struct loop *loops[CONTEXT_LOOPS];
 };
 
@@ -60,6 +61,12 @@ void context_ready(struct capsa *capsa, struct machine *machine);
 
 /* Takes the first of the queue, with a new reference; NULL: it is empty. */
 struct machine *context_next(struct capsa *capsa);
+
+/*
+ * The threads for those system calls of devices that may wait for the host's
+ * disks, started for the first device that needs them. 0 or -errno.
+ */
+int context_blocking(struct capsa *capsa, struct workers **out);
 
 /* The I/O thread for the devices of machine number handle. */
 struct loop *context_loop(const struct capsa *capsa, uint32_t handle);

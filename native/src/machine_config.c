@@ -41,9 +41,21 @@ static enum capsa_status config_check(const struct capsa_machine_config *config,
 		field = "console_bytes";
 	else if (config->kernel.length == 0)
 		field = "kernel";
+	else if (config->flags & ~(uint32_t)CAPSA_MACHINE_BALLOON)
+		field = "flags";
 	if (!field)
 		return CAPSA_STATUS_OK;
 	return config_refuse(error, field, "the value is outside its range");
+}
+
+/* The start of what a slice names, or NULL if it leaves the buffer. */
+static const void *config_part(const struct capsa_machine_config *config,
+			       struct capsa_slice slice)
+{
+	if (slice.offset < config->size || slice.offset > config->total ||
+	    slice.length > config->total - slice.offset)
+		return NULL;
+	return (const uint8_t *)config + slice.offset;
 }
 
 /* A private copy of a slice's text in *out; absent texts stay NULL. */
@@ -53,13 +65,11 @@ static enum capsa_status config_text(char **out,
 				     uint32_t length_max, const char *field,
 				     struct capsa_error *error)
 {
-	const char *start = (const char *)config + slice.offset;
+	const char *start = config_part(config, slice);
 
 	if (slice.length == 0)
 		return CAPSA_STATUS_OK;
-	if (slice.offset < config->size || slice.offset > config->total ||
-	    slice.length > config->total - slice.offset ||
-	    slice.length > length_max)
+	if (!start || slice.length > length_max)
 		return config_refuse(error, field,
 				     "the text is too long or outside its "
 				     "buffer");
@@ -69,6 +79,139 @@ static enum capsa_status config_text(char **out,
 	if (!*out)
 		return error_system(error, ENOMEM, "strndup", NULL);
 	return CAPSA_STATUS_OK;
+}
+
+/*
+ * Checks an array of structs that each begin with their size, and sets *start
+ * and *count; it may be absent.
+ */
+static enum capsa_status config_array(const struct capsa_machine_config *config,
+				      struct capsa_slice slice, size_t size,
+				      uint32_t count_max, const char *field,
+				      const uint8_t **start, uint32_t *count,
+				      struct capsa_error *error)
+{
+	*count = 0;
+	if (slice.length == 0)
+		return CAPSA_STATUS_OK;
+	*start = config_part(config, slice);
+	if (!*start || slice.length % size != 0)
+		return config_refuse(error, field,
+				     "the list is cut or outside its buffer");
+	if (slice.length / size > count_max)
+		return config_refuse(error, field, "there are too many");
+	*count = slice.length / (uint32_t)size;
+	return CAPSA_STATUS_OK;
+}
+
+static enum capsa_status config_disk(struct disk_config *copy,
+				     const struct capsa_machine_config *config,
+				     const struct capsa_disk *disk,
+				     struct capsa_error *error)
+{
+	const uint32_t known = CAPSA_DISK_READ_ONLY | CAPSA_DISK_BLOCK_DEVICE;
+	enum capsa_status status;
+
+	if (disk->size != sizeof(*disk) || disk->flags & ~known ||
+	    disk->path.length == 0)
+		return config_refuse(error, "disks",
+				     "a disk is outside its range");
+	copy->read_only = disk->flags & CAPSA_DISK_READ_ONLY;
+	copy->block_device = disk->flags & CAPSA_DISK_BLOCK_DEVICE;
+	status = config_text(&copy->path, config, disk->path, PATH_BYTES_MAX,
+			     "disks.path", error);
+	if (status == CAPSA_STATUS_OK)
+		status = config_text(&copy->serial, config, disk->serial,
+				     DISK_SERIAL_MAX, "disks.serial", error);
+	if (status == CAPSA_STATUS_OK)
+		status = config_text(&copy->overlay, config, disk->overlay,
+				     PATH_BYTES_MAX, "disks.overlay", error);
+	return status;
+}
+
+static enum capsa_status config_share(struct share_config *copy,
+				      const struct capsa_machine_config *config,
+				      const struct capsa_share *share,
+				      struct capsa_error *error)
+{
+	const uint32_t known = CAPSA_SHARE_READ_ONLY | CAPSA_SHARE_OWNER;
+	enum capsa_status status;
+
+	if (share->size != sizeof(*share) || share->flags & ~known ||
+	    share->cache < CAPSA_SHARE_CACHE_NONE ||
+	    share->cache > CAPSA_SHARE_CACHE_ALWAYS ||
+	    share->path.length == 0 || share->tag.length == 0)
+		return config_refuse(error, "shares",
+				     "a share is outside its range");
+	copy->read_only = share->flags & CAPSA_SHARE_READ_ONLY;
+	copy->has_owner = share->flags & CAPSA_SHARE_OWNER;
+	copy->owner = share->owner;
+	copy->cache = (enum capsa_share_cache)share->cache;
+	status = config_text(&copy->path, config, share->path, PATH_BYTES_MAX,
+			     "shares.path", error);
+	if (status == CAPSA_STATUS_OK)
+		status = config_text(&copy->tag, config, share->tag,
+				     SHARE_TAG_MAX, "shares.tag", error);
+	return status;
+}
+
+/* The structs may lie at any address, so each is copied before it is read. */
+static enum capsa_status config_disks(struct machine_config *copy,
+				      const struct capsa_machine_config *config,
+				      struct capsa_error *error)
+{
+	const uint8_t *start = NULL;
+	uint32_t count;
+	enum capsa_status status = config_array(
+		config, config->disks, sizeof(struct capsa_disk),
+		CAPSA_DISKS_MAX, "disks", &start, &count, error);
+
+	while (status == CAPSA_STATUS_OK && copy->disk_count < count) {
+		uint32_t index = copy->disk_count++;
+		struct capsa_disk disk;
+
+		memcpy(&disk, start + sizeof(disk) * index, sizeof(disk));
+		status = config_disk(&copy->disks[index], config, &disk, error);
+	}
+	return status;
+}
+
+static enum capsa_status config_shares(
+	struct machine_config *copy, const struct capsa_machine_config *config,
+	struct capsa_error *error)
+{
+	const uint8_t *start = NULL;
+	uint32_t count;
+	enum capsa_status status = config_array(
+		config, config->shares, sizeof(struct capsa_share),
+		CAPSA_SHARES_MAX, "shares", &start, &count, error);
+
+	while (status == CAPSA_STATUS_OK && copy->share_count < count) {
+		uint32_t index = copy->share_count++;
+		struct capsa_share share;
+
+		memcpy(&share, start + sizeof(share) * index, sizeof(share));
+		status = config_share(&copy->shares[index], config, &share,
+				      error);
+	}
+	return status;
+}
+
+static enum capsa_status config_texts(struct machine_config *copy,
+				      const struct capsa_machine_config *config,
+				      struct capsa_error *error)
+{
+	enum capsa_status status = config_text(&copy->kernel, config,
+					       config->kernel, PATH_BYTES_MAX,
+					       "kernel", error);
+
+	if (status == CAPSA_STATUS_OK)
+		status = config_text(&copy->initrd, config, config->initrd,
+				     PATH_BYTES_MAX, "initrd", error);
+	if (status == CAPSA_STATUS_OK)
+		status = config_text(&copy->cmdline, config, config->cmdline,
+				     CMDLINE_BYTES_MAX, "cmdline", error);
+	return status;
 }
 
 enum capsa_status machine_config_copy(struct machine_config *copy,
@@ -84,19 +227,32 @@ enum capsa_status machine_config_copy(struct machine_config *copy,
 	copy->cpus = config->cpus;
 	copy->discovery = (enum capsa_discovery)config->discovery;
 	copy->console = (enum capsa_console)config->console;
-	status = config_text(&copy->kernel, config, config->kernel,
-			     PATH_BYTES_MAX, "kernel", error);
+	copy->balloon = config->flags & CAPSA_MACHINE_BALLOON;
+	status = config_texts(copy, config, error);
 	if (status == CAPSA_STATUS_OK)
-		status = config_text(&copy->initrd, config, config->initrd,
-				     PATH_BYTES_MAX, "initrd", error);
+		status = config_disks(copy, config, error);
 	if (status == CAPSA_STATUS_OK)
-		status = config_text(&copy->cmdline, config, config->cmdline,
-				     CMDLINE_BYTES_MAX, "cmdline", error);
+		status = config_shares(copy, config, error);
+	if (status == CAPSA_STATUS_OK &&
+	    copy->disk_count + copy->share_count + copy->balloon >
+		    CAPSA_DEVICES_MAX)
+		status = config_refuse(error, "shares",
+				       "with the other devices there are too "
+				       "many");
 	return status;
 }
 
 void machine_config_free(struct machine_config *config)
 {
+	for (uint32_t i = 0; i < config->disk_count; i++) {
+		free(config->disks[i].path);
+		free(config->disks[i].serial);
+		free(config->disks[i].overlay);
+	}
+	for (uint32_t i = 0; i < config->share_count; i++) {
+		free(config->shares[i].path);
+		free(config->shares[i].tag);
+	}
 	free(config->kernel);
 	free(config->initrd);
 	free(config->cmdline);

@@ -3,11 +3,35 @@
 #ifndef CAPSA_MACHINE_CONFIG_H
 #define CAPSA_MACHINE_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "capsa.h"
 
-/* The texts are owned; NULL: absent. */
+enum {
+	DISK_SERIAL_MAX = 20, /* virtio 1.2, section 5.2.6.1 */
+	SHARE_TAG_MAX = 36,   /* virtio 1.2, section 5.11.4 */
+};
+
+/* Texts are owned; NULL: absent. */
+struct disk_config {
+	char *path;
+	char *serial;
+	char *overlay; /* folder */
+	bool read_only;
+	bool block_device;
+};
+
+struct share_config {
+	char *path;
+	char *tag;
+	enum capsa_share_cache cache;
+	bool read_only;
+	bool has_owner;
+	uint32_t owner;
+};
+
+/* The same. */
 struct machine_config {
 	uint64_t memory_bytes;
 	uint32_t cpus;
@@ -16,6 +40,11 @@ struct machine_config {
 	char *kernel;
 	char *initrd;
 	char *cmdline;
+	bool balloon;
+	uint32_t disk_count;
+	struct disk_config disks[CAPSA_DISKS_MAX];
+	uint32_t share_count;
+	struct share_config shares[CAPSA_SHARES_MAX];
 };
 
 /*

@@ -8,10 +8,6 @@
 
 #include "thread.h"
 
-/* Freeing a machine sleeps in the kernel for most of its 6 to 25 ms, so a few
- * more threads than processors keep up with a burst. */
-enum { WORKERS = 4 };
-
 struct workers {
 	pthread_mutex_t lock;
 	pthread_cond_t arrived;
@@ -19,7 +15,7 @@ struct workers {
 	struct worker_job *last;
 	bool closing;
 	uint32_t thread_count;
-	pthread_t threads[WORKERS];
+	pthread_t threads[WORKERS_MAX];
 };
 
 static struct worker_job *workers_wait(struct workers *workers)
@@ -45,7 +41,7 @@ static void *workers_main(void *argument)
 	return NULL;
 }
 
-int workers_create(struct workers **out)
+int workers_create(struct workers **out, const char *name, uint32_t count)
 {
 	struct workers *workers = calloc(1, sizeof(*workers));
 	int result = 0;
@@ -54,9 +50,9 @@ int workers_create(struct workers **out)
 		return -ENOMEM;
 	pthread_mutex_init(&workers->lock, NULL);
 	pthread_cond_init(&workers->arrived, NULL);
-	while (result == 0 && workers->thread_count < WORKERS) {
+	while (result == 0 && workers->thread_count < count) {
 		result = thread_create(&workers->threads[workers->thread_count],
-				       "capsa-worker", workers_main, workers);
+				       name, workers_main, workers);
 		if (result == 0)
 			workers->thread_count++;
 	}

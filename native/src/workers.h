@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A few threads for what takes long: creating, loading and freeing machines.
+ * A few threads for what takes long: creating, loading and freeing machines,
+ * and the system calls of devices that may wait for the host's disks.
  */
 #ifndef CAPSA_WORKERS_H
 #define CAPSA_WORKERS_H
+
+#include <stdint.h>
+
+enum { WORKERS_MAX = 8 };
 
 struct workers;
 
@@ -13,8 +18,11 @@ struct worker_job {
 	struct worker_job *next; /* the queue's */
 };
 
-/* Starts the threads, with all signals blocked. 0 or -errno. */
-int workers_create(struct workers **out);
+/*
+ * Starts count threads, at most WORKERS_MAX, with all signals blocked. name
+ * has at most 15 characters. 0 or -errno.
+ */
+int workers_create(struct workers **out, const char *name, uint32_t count);
 
 /* Joins the threads; the queue must be empty. NULL is fine. */
 void workers_destroy(struct workers *workers);

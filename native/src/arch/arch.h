@@ -14,7 +14,8 @@
 #include "device/console_port.h"
 #include "memory.h"
 
-enum { ARCH_VIRTIO_MAX = 16 };
+/* Devices that every machine has, and those that it may have. */
+enum { ARCH_VIRTIO_MAX = 2 + CAPSA_DEVICES_MAX };
 
 /* Where a virtio-mmio device sits. */
 struct arch_virtio_slot {

@@ -33,14 +33,18 @@ struct virtio_device_ops {
 	void (*activate)(struct virtio_device *device);
 	/* The driver put buffers into a queue. */
 	void (*notify)(struct virtio_device *device, uint32_t queue);
-	/* Back to the state after create; no queue is touched afterwards. */
+	/*
+	 * Back to the state after create. No queue and no buffer of the guest
+	 * is touched afterwards: what is under way elsewhere is waited for,
+	 * as pthread_cond_wait() does, with the lock given back meanwhile.
+	 */
 	void (*reset)(struct virtio_device *device);
 	/* Within config_size; NULL: reads as zero, ignores writes. */
 	void (*config_read)(struct virtio_device *device, uint32_t offset,
 			    uint8_t *data, uint32_t length);
 	void (*config_write)(struct virtio_device *device, uint32_t offset,
 			     const uint8_t *data, uint32_t length);
-	/* Frees the device. Its loop sources are removed already. */
+	/* Frees the device, after a reset; its loop sources are removed. */
 	void (*destroy)(struct virtio_device *device);
 };
 

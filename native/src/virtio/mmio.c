@@ -288,6 +288,10 @@ void virtio_mmio_destroy(struct virtio_mmio *mmio)
 		loop_remove(mmio->loop, &mmio->queues[i].source);
 		close(mmio->queues[i].source.fd);
 	}
+	pthread_mutex_lock(&mmio->device->lock);
+	mmio->device->active = false;
+	mmio->device->ops->reset(mmio->device);
+	pthread_mutex_unlock(&mmio->device->lock);
 	pthread_mutex_destroy(&mmio->device->lock);
 	mmio->device->ops->destroy(mmio->device);
 	free(mmio);

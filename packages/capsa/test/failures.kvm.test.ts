@@ -1,9 +1,11 @@
 /** Every reason that only capsa's own monitor has, from its real cause. */
+
 import { expect } from "bun:test"
 import { Backend } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
 import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
+import { planOf } from "@capsa/testing"
 import { type Cause, type ofMonitor, produces } from "@capsa/testing/failures"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
@@ -15,16 +17,7 @@ const causes: Record<(typeof ofMonitor)[number], Cause<unknown, Backend | Scope.
   // A configuration's command line is refused before; only the monitor adds to it, and only the kernel has its limit.
   "VmBootError.CmdlineInvalid": {
     happens: Effect.flatMap(Backend, ({ boot }) =>
-      boot({
-        id: crypto.randomUUID(),
-        name: "long",
-        cpus: 1,
-        memoryMib: 64,
-        kernel: vmlinux,
-        cmdline: "a".repeat(5000),
-        console: "serial",
-        discovery: "cmdline"
-      })
+      boot(planOf({ kernel: vmlinux, cmdline: "a".repeat(5000), discovery: "cmdline" }))
     ),
     says: { subject: vmlinux, field: "cmdline", stage: "created", message: expect.stringContaining("bytes") }
   }

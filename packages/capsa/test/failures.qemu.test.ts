@@ -6,7 +6,7 @@ import * as Failure from "@capsa/core/Failure"
 import { GuestImages } from "@capsa/guest"
 import * as Cpio from "@capsa/guest/Cpio"
 import { Qemu } from "@capsa/qemu"
-import { live } from "@capsa/testing"
+import { live, planOf } from "@capsa/testing"
 import { type Cause, type ofGuests, produces } from "@capsa/testing/failures"
 import { processesWith } from "@capsa/testing/processes"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -59,18 +59,7 @@ const launchImages = (kernel: string, initrd: string) =>
 /** A plan that no configuration would lead to. */
 const bootPlan = (more: Partial<BootPlan>) =>
   Effect.flatMap(Backend, ({ boot }) =>
-    boot({
-      id: crypto.randomUUID(),
-      name: "plan",
-      cpus: 1,
-      memoryMib: 128,
-      kernel,
-      initrd,
-      cmdline: "console=ttyS0 reboot=k panic=-1",
-      console: "serial",
-      discovery: "firmware",
-      ...more
-    })
+    boot(planOf({ kernel, initrd, cmdline: "console=ttyS0 reboot=k panic=-1", ...more }))
   )
 
 /** QEMU, after a shell has done something. */

@@ -1,13 +1,13 @@
 /** Every reason that needs no guest, from its real cause. */
 import { expect, test } from "bun:test"
-import { chmodSync, chownSync } from "node:fs"
+import { chmodSync, chownSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { type Backend, type BackendError, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
 import * as KernelCmdline from "@capsa/core/KernelCmdline"
 import { Kvm } from "@capsa/kvm"
 import { Qemu } from "@capsa/qemu"
-import { StateFolder } from "@capsa/state"
+import { DiskLocks, StateFolder } from "@capsa/state"
 import { Simulated } from "@capsa/testing"
 import { type Cause, type OfHost, ofGuests, ofLimits, ofMonitor, produces } from "@capsa/testing/failures"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -99,6 +99,15 @@ const unwelcoming: Simulated.Script = ({ print, readLine }) =>
     Effect.zipRight(Effect.never)
   )
 
+const diskOf = (path: string) => ({
+  path,
+  format: "raw" as const,
+  blockDevice: false,
+  readOnly: false,
+  ephemeral: false,
+  serial: "root"
+})
+
 const stateIn = (folder: string) => withConfig(["CAPSA_STATE_DIR", folder])(StateFolder.open)
 
 const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
@@ -171,6 +180,18 @@ const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
       Vm.launch({ readyTimeout: 50 })
     ),
     says: { stage: "kernel", consoleTail: "[    0.1] Linux\r\n", message: expect.stringContaining("50ms") }
+  },
+  "VmBootError.DiskUnavailable": {
+    happens: DiskLocks.take([diskOf("/nowhere/root.img")]),
+    says: { subject: "/nowhere/root.img", errno: "ENOENT", hint: expect.stringContaining("disks[].path") }
+  },
+  "VmBootError.DiskInUse": {
+    happens: Effect.flatMap(scratch, (folder) => {
+      const path = join(folder, "root.img")
+      writeFileSync(path, "")
+      return Effect.zipRight(DiskLocks.take([diskOf(path)]), DiskLocks.take([{ ...diskOf(path), readOnly: true }]))
+    }),
+    says: { subject: expect.stringContaining("root.img"), field: "disks.0.path" }
   },
   "StateError.Foreign": {
     happens: Effect.flatMap(scratch, (folder) => {

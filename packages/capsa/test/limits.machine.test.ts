@@ -3,12 +3,12 @@ import { expect } from "bun:test"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Backend, type BootPlan, type VmConfig } from "@capsa/core"
+import { Backend, type VmConfig } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
 import { GuestImages } from "@capsa/guest"
 import { Qemu } from "@capsa/qemu"
 import { Cgroup, Cleanup, Machines } from "@capsa/state"
-import { layer } from "@capsa/testing"
+import { layer, planOf } from "@capsa/testing"
 import { type Cause, type ofLimits, produces } from "@capsa/testing/failures"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -31,17 +31,7 @@ const stateFolder = Effect.acquireRelease(
 
 const launch = (config: VmConfig) => Vm.launch({ boot: { kernel: tiny.bzImage, initrd: tiny.initrd }, ...config })
 
-const plan: BootPlan = {
-  id: crypto.randomUUID(),
-  name: "small",
-  cpus: 1,
-  memoryMib: 128,
-  kernel: tiny.bzImage,
-  initrd: tiny.initrd,
-  cmdline: "",
-  console: "serial",
-  discovery: "firmware"
-}
+const plan = planOf({ kernel: tiny.bzImage, initrd: tiny.initrd })
 
 const cgroupOf = Effect.map(Machines.alive, ([machine]) => machine?.cgroup ?? "")
 

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { BackendsReport, CleanupReport, DoctorReport, PsReport, ReportedError } from "@capsa/cli"
 import * as Lease from "@capsa/state/Lease"
+import { planOf } from "@capsa/testing"
 import { Kvm, Logging } from "capsa"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -182,14 +183,6 @@ describe("ps and cleanup", () => {
 
   test("show people what lives and what is left", async () => {
     const folder = mkdtempSync(join(tmpdir(), "capsa-ps-"))
-    const plan = {
-      cpus: 2,
-      memoryMib: 512,
-      kernel: "/boot/vmlinuz",
-      cmdline: "",
-      console: "serial",
-      discovery: "firmware"
-    } as const
     const [id, left] = ["01234567-89ab-4cde-8f01-23456789abcd", "fedcba98-7654-4321-8fed-cba987654321"]
     const record = {
       id: left,
@@ -205,7 +198,7 @@ describe("ps and cleanup", () => {
     writeFileSync(join(folder, left.slice(0, 13), "machine.json"), JSON.stringify(record))
     const env = { CAPSA_STATE_DIR: folder }
     const tell = Effect.gen(function* () {
-      yield* Lease.take({ ...plan, id, name: "web" }, "kvm")
+      yield* Lease.take(planOf({ id, name: "web", cpus: 2, memoryMib: 512 }), "kvm")
       return yield* Effect.promise(() =>
         Promise.all([capsa(["ps"], "", env), capsa(["cleanup", "--dry-run"], "", env)])
       )

@@ -6,12 +6,39 @@ import * as Schema from "effect/Schema"
 import { isFirmware } from "./BootConfig.ts"
 import type { Capabilities } from "./Capabilities.ts"
 import { defaults } from "./ConfigDefaults.ts"
+import type { DiskConfig } from "./DiskConfig.ts"
 import * as KernelCmdline from "./KernelCmdline.ts"
 import type { KernelCmdlineError } from "./KernelCmdlineError.ts"
 import { LimitsConfig } from "./LimitsConfig.ts"
 import { toMib } from "./MemorySize.ts"
+import type { ShareConfig } from "./ShareConfig.ts"
 import type { VmConfig } from "./VmConfig.ts"
 import { VmConfigError } from "./VmConfigError.ts"
+
+/** A disk, all decided. @category models */
+export const DiskPlan = Schema.Struct({
+  path: Schema.String,
+  format: Schema.Literal("raw", "qcow2"),
+  blockDevice: Schema.Boolean,
+  readOnly: Schema.Boolean,
+  /** What is written goes elsewhere and is thrown away. */
+  ephemeral: Schema.Boolean,
+  serial: Schema.String
+})
+/** @category models */
+export type DiskPlan = typeof DiskPlan.Type
+
+/** A shared folder, all decided. @category models */
+export const SharePlan = Schema.Struct({
+  host: Schema.String,
+  guest: Schema.String,
+  mode: Schema.Literal("ro", "rw"),
+  tag: Schema.String,
+  cache: Schema.Literal("none", "auto", "always"),
+  uid: Schema.optional(Schema.Int)
+})
+/** @category models */
+export type SharePlan = typeof SharePlan.Type
 
 /** Plain data, so that it can cross a process or a wire. Paths are absolute and were readable when it was made. @category models */
 export const BootPlan = Schema.Struct({
@@ -28,6 +55,11 @@ export const BootPlan = Schema.Struct({
   console: Schema.Literal("serial", "virtio"),
   /** Firmware tables (ACPI, device tree), or the command line for kernels without ACPI. */
   discovery: Schema.Literal("firmware", "cmdline"),
+  /** In the order in which the guest finds them. */
+  disks: Schema.Array(DiskPlan),
+  shares: Schema.Array(SharePlan),
+  /** Whether the guest has a balloon to give memory back with. */
+  balloon: Schema.Boolean,
   /** What the backend's process may take of the host. */
   limits: Schema.optional(LimitsConfig)
 })
@@ -85,13 +117,35 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     cmdline,
     console: images.console ?? defaults.console,
     discovery: images.discovery ?? defaults.discovery,
+    disks: (config.disks ?? []).map((disk, index) => diskPlan(path, disk, index)),
+    shares: (config.shares ?? []).map((share, index) => sharePlan(path, share, index)),
+    balloon: config.balloon ?? false,
     ...(config.limits === undefined ? {} : { limits: config.limits })
   } satisfies BootPlan
 })
 
+const diskPlan = (path: Path.Path, disk: DiskConfig, index: number): DiskPlan => ({
+  path: path.resolve(disk.path),
+  format: disk.format ?? "raw",
+  blockDevice: disk.blockDevice ?? false,
+  readOnly: disk.readOnly ?? false,
+  // What is not written needs no place to be thrown away from.
+  ephemeral: (disk.ephemeral ?? false) && !(disk.readOnly ?? false),
+  serial: disk.serial ?? `${defaults.diskSerial}${index}`
+})
+
+const sharePlan = (path: Path.Path, share: ShareConfig, index: number): SharePlan => ({
+  host: path.resolve(share.host),
+  guest: share.guest,
+  mode: share.mode ?? defaults.shareMode,
+  tag: share.tag ?? `${defaults.shareTag}${index}`,
+  cache: share.cache ?? defaults.shareCache,
+  ...(share.uid === undefined ? {} : { uid: share.uid })
+})
+
 /**
  * The kernel command line of a configuration, within the limit of the backend's architecture: what every machine should
- * have, then what the backend and the guest's images need, then what the user says, and the early console.
+ * have, the disk that has the root, then what the backend and the guest's images need, then what the user says, and the early console.
  */
 export const commandLine = (
   config: VmConfig,
@@ -102,7 +156,7 @@ export const commandLine = (
     const images = config.boot === undefined ? options.images : undefined
     const device = boot?.console ?? images?.console ?? defaults.console
     const layers = KernelCmdline.merge(
-      yield* KernelCmdline.make([consoleParameters[device], ...machineParameters]),
+      yield* KernelCmdline.make([consoleParameters[device], ...machineParameters, ...rootParameters(config)]),
       yield* KernelCmdline.parse(options.capabilities.kernelParameters ?? ""),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
       yield* KernelCmdline.parse(boot?.cmdline ?? ""),
@@ -128,6 +182,13 @@ const machineParameters: ReadonlyArray<KernelCmdline.Parameter> = [
   // The start-up check of the timer interrupt fails on a host that is busy, and then panics.
   { key: "no_timer_check" }
 ]
+
+/** A kernel of one's own has its root on the first disk; the built-in guest has its own, and the disks beside it. */
+const rootParameters = ({ boot, disks = [] }: VmConfig): ReadonlyArray<KernelCmdline.Parameter> => {
+  const [first] = disks
+  if (boot === undefined || first === undefined) return []
+  return [{ key: "root", value: "/dev/vda" }, { key: first.readOnly === true ? "ro" : "rw" }]
+}
 
 const noKernel = new VmConfigError({
   reason: "Invalid",

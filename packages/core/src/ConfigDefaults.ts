@@ -9,6 +9,8 @@ export const defaults = {
   isolation: "inline",
   shareMode: "ro",
   shareTag: "share",
+  shareCache: "auto",
+  diskSerial: "capsa-disk",
   forwardProtocol: "tcp",
   forwardAddress: "127.0.0.1",
   policy: "allow"

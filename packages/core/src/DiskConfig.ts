@@ -1,10 +1,14 @@
 /** Disks of a machine. */
 import * as Schema from "effect/Schema"
 
-/** A disk from an image file or block device of the host. @category models */
+/** A disk from an image file, or a block device, of the host. @category models */
 export const DiskConfig = Schema.Struct({
   path: Schema.propertySignature(Schema.NonEmptyString).annotations({
-    description: "Path of the image or block device; it has to be there."
+    description: "Path of the image; it has to be there."
+  }),
+  blockDevice: Schema.optional(Schema.Boolean).annotations({
+    default: false,
+    description: "Whether the path is a block device of the host, which is never taken for an image unasked."
   }),
   format: Schema.optional(Schema.Literal("raw", "qcow2")).annotations({
     default: "raw",

@@ -16,6 +16,11 @@ export const ShareConfig = Schema.Struct({
     description:
       'Its name among the guest\'s devices: 1 to 36 letters, digits, ".", "_", "-". "share" and its place in the list if absent.'
   }),
+  cache: Schema.optional(Schema.Literal("none", "auto", "always")).annotations({
+    default: defaults.shareCache,
+    description:
+      'How long the guest may trust what it knows: "none", it asks every time; "auto", for a second, and reads a file anew when it opens it; "always", while nobody but this guest changes the folder.'
+  }),
   uid: Schema.optional(Schema.Int).annotations({
     description: "The guest's user to whom the files seem to belong. The owners that the host sees if absent."
   })

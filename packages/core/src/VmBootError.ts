@@ -33,6 +33,22 @@ export const reasons = {
     retryable: false,
     remedy: "Choose another size for `memory`."
   },
+  DiskUnavailable: {
+    happened: "The image of a disk can't be opened, or is no file or block device as the configuration says.",
+    retryable: false,
+    remedy: checkFile
+  },
+  DiskInUse: {
+    happened: "Another machine writes to the image, or this one would write to an image that others read.",
+    retryable: false,
+    remedy:
+      "End the other machine, make the disk `readOnly` or `ephemeral` in all of them, or give each an image of its own."
+  },
+  ShareUnavailable: {
+    happened: "A folder to share can't be opened.",
+    retryable: false,
+    remedy: checkFile
+  },
   Unsupported: {
     happened: "The hypervisor can't do what the plan asks for.",
     retryable: false,

@@ -33,7 +33,10 @@ describe("BootPlan.make", () => {
       initrd: "/i",
       cmdline: "console=ttyS0 reboot=k panic=-1 no_timer_check earlycon=uart8250,io,0x3f8",
       console: "serial",
-      discovery: "firmware"
+      discovery: "firmware",
+      disks: [],
+      shares: [],
+      balloon: false
     })
   })
 

@@ -14,7 +14,7 @@ const most: VmConfig = {
     { path: "/disk", serial: "root" },
     { path: "/fixed", format: "qcow2", ephemeral: true },
     { path: "/fixed", readOnly: true },
-    { path: "/dev/sdx" }
+    { path: "/dev/sdx", blockDevice: true }
   ],
   shares: [
     { host: "/folder", guest: "/work", mode: "rw", tag: "work", uid: 1000 },
@@ -118,7 +118,7 @@ describe("ConfigValidation.validate", () => {
       {
         disks: [
           { path: "/disk", serial: "a" },
-          { path: "/dev/sdx", serial: "a" }
+          { path: "/dev/sdx", blockDevice: true, serial: "a" }
         ]
       },
       "disks.1.serial"

@@ -9,6 +9,7 @@ import {
   unsupported
 } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
+import * as DiskLocks from "@capsa/state/DiskLocks"
 import * as Lease from "@capsa/state/Lease"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -96,7 +97,11 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       description: "KVM",
       capabilities,
       passedOver: [],
-      boot: (plan) => Effect.zipRight(Lease.take(plan, "kvm"), Effect.mapError(native.boot(plan), bootError))
+      boot: (plan) =>
+        Lease.take(plan, "kvm").pipe(
+          Effect.zipRight(DiskLocks.take(plan.disks)),
+          Effect.zipRight(Effect.mapError(native.boot(plan), bootError))
+        )
     }
   })
 ).pipe(Layer.provide(nativeLayer))

@@ -10,9 +10,13 @@ import { type Inbox, makeInbox, receive } from "./internal/inbox.ts"
 import {
   consoleKind,
   discoveryKind,
+  diskFlag,
   type ErrorRecord,
+  machineFlag,
   makeDrained,
   makeErrorBuffer,
+  shareCache,
+  shareFlag,
   writeMachineConfig
 } from "./internal/layout.ts"
 import { makeMachine } from "./internal/machine.ts"
@@ -28,6 +32,9 @@ export interface Verdict {
 
 /** Output that the library keeps for one machine until it is drained. */
 const consoleBytes = 256 * 1024
+
+/** What ephemeral disks are given may be large, and `/tmp` is often memory. */
+const overlayFolder = Bun.env["TMPDIR"] ?? "/var/tmp"
 
 /** Output taken by one call. */
 const drainBytes = 64 * 1024
@@ -59,8 +66,26 @@ const configOf = (plan: BootPlan) =>
     consoleBytes,
     kernel: plan.kernel,
     initrd: plan.initrd ?? "",
-    cmdline: plan.cmdline
+    cmdline: plan.cmdline,
+    disks: plan.disks.map(diskOf),
+    shares: plan.shares.map(shareOf),
+    flags: plan.balloon ? machineFlag.balloon : 0
   })
+
+const diskOf = (disk: BootPlan["disks"][number]) => ({
+  flags: (disk.readOnly ? diskFlag.readOnly : 0) | (disk.blockDevice ? diskFlag.blockDevice : 0),
+  path: disk.path,
+  serial: disk.serial,
+  overlay: disk.ephemeral ? overlayFolder : ""
+})
+
+const shareOf = (share: BootPlan["shares"][number]) => ({
+  flags: (share.mode === "ro" ? shareFlag.readOnly : 0) | (share.uid === undefined ? 0 : shareFlag.owner),
+  cache: shareCache[share.cache],
+  owner: share.uid ?? 0,
+  path: share.host,
+  tag: share.tag
+})
 
 /** Gives every machine that has something its turn, until none has or others should have theirs. */
 const makeDrain = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {

@@ -23,7 +23,9 @@ export const nativeStatuses = [
   "CmdlineInvalid",
   "MemoryInvalid",
   "Host",
-  "GuestFault"
+  "GuestFault",
+  "DiskFile",
+  "ShareFolder"
 ] as const
 
 /** @category models */

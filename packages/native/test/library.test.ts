@@ -83,11 +83,11 @@ test("structs and configurations of a wrong form are refused", () =>
     expect(call.capsa_stats(instance, 1, new Uint8Array(64))).toBe(invalid)
     for (const [size, total] of [
       [0, 0],
-      [56, 0],
-      [56, 55],
+      [80, 0],
+      [80, 79],
       [0xffffffff, 0xffffffff]
     ] as const) {
-      const config = new Uint8Array(56)
+      const config = new Uint8Array(80)
       new DataView(config.buffer).setUint32(0, size, true)
       new DataView(config.buffer).setUint32(4, total, true)
       expect(call.capsa_launch(instance, config, new Uint32Array(1), error.bytes)).toBe(invalid)
@@ -99,28 +99,28 @@ test("texts outside their buffer or with a NUL are refused", () =>
   withLibrary(({ call, instance }) => {
     const error = makeErrorBuffer()
     const launch = (offset: number, length: number) => {
-      const config = new Uint8Array(64)
+      const config = new Uint8Array(88)
       const view = new DataView(config.buffer)
-      view.setUint32(0, 56, true)
-      view.setUint32(4, 64, true)
+      view.setUint32(0, 80, true)
+      view.setUint32(4, 88, true)
       view.setUint32(16, 1, true) // cpus
       view.setUint32(20, 1, true) // discovery
       view.setUint32(24, 1, true) // console
       view.setUint32(28, 65536, true) // console_bytes
       view.setUint32(32, offset, true)
       view.setUint32(36, length, true)
-      config.set(new TextEncoder().encode("a\0b"), 56)
+      config.set(new TextEncoder().encode("a\0b"), 80)
       return call.capsa_launch(instance, config, new Uint32Array(1), error.bytes)
     }
     const invalid = nativeStatuses.indexOf("InvalidArgument")
     for (const [offset, length] of [
       [0, 8],
-      [55, 1],
-      [56, 9],
-      [64, 1],
+      [79, 1],
+      [80, 9],
+      [88, 1],
       [0xffffffff, 1],
-      [60, 0xffffffff],
-      [56, 3]
+      [84, 0xffffffff],
+      [80, 3]
     ] as const) {
       expect(launch(offset, length)).toBe(invalid)
       expect(error.read().field).toBe("kernel")

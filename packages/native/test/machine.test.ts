@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { BootPlan, Machine, MachineError, VmExit } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
-import { holdings } from "@capsa/testing"
+import { holdings, planOf } from "@capsa/testing"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -39,17 +39,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const plan = (kernel: Uint8Array | string, changes: Partial<BootPlan> = {}): BootPlan => {
   const path = typeof kernel === "string" ? kernel : join(folder, crypto.randomUUID())
   if (typeof kernel !== "string") writeFileSync(path, kernel)
-  return {
-    id: crypto.randomUUID(),
-    name: "payload",
-    cpus: 1,
-    memoryMib: 32,
-    kernel: path,
-    cmdline: "",
-    console: "serial",
-    discovery: "firmware",
-    ...changes
-  }
+  return planOf({ memoryMib: 32, kernel: path, ...changes })
 }
 
 const boot = (code: ReadonlyArray<number>, changes?: Partial<BootPlan>) =>

@@ -1,18 +1,15 @@
 import { describe, expect, test } from "bun:test"
-import type { BootPlan } from "@capsa/core"
+import { planOf } from "@capsa/testing"
 import { connectionsOf, fromPlan, trial } from "../src/internal/arguments.ts"
 
-const plan: BootPlan = {
+const plan = planOf({
   id: "11111111-2222-4333-8444-555555555555",
   name: "web",
   cpus: 2,
   memoryMib: 5120,
-  kernel: "/boot/vmlinuz",
   initrd: "/boot/initrd",
-  cmdline: "console=ttyS0 reboot=k",
-  console: "serial",
-  discovery: "firmware"
-}
+  cmdline: "console=ttyS0 reboot=k"
+})
 const host = { accelerator: "tcg", platform: "linux" } as const
 
 /** The value after each occurrence of an option. */

@@ -1,7 +1,7 @@
 import { describe, expect } from "bun:test"
 import { join } from "node:path"
 import type { BootPlan } from "@capsa/core"
-import { effect, live } from "@capsa/testing"
+import { effect, live, planOf } from "@capsa/testing"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Effect from "effect/Effect"
@@ -29,17 +29,7 @@ const played = Effect.fnUntraced(function* (script: string) {
   yield* fileSystem.writeFileString(program, `${prologue}${script}\n`, { mode: 0o700 })
   const kernel = join(folder, "kernel")
   yield* fileSystem.writeFile(kernel, new Uint8Array([0x7f, 0x45, 0x4c, 0x46]))
-  const id = yield* Effect.sync(() => crypto.randomUUID())
-  const plan: BootPlan = {
-    id,
-    name: "played",
-    cpus: 1,
-    memoryMib: 64,
-    kernel,
-    cmdline: "",
-    console: "serial",
-    discovery: "firmware"
-  }
+  const plan = planOf({ memoryMib: 64, kernel })
   const isGone = until(() => processesWith(folder).length === 0)
   return { folder, plan, program, isGone }
 }, Effect.provide(BunFileSystem.layer))

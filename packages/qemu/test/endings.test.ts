@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import type { BootPlan, VmExit } from "@capsa/core"
+import type { VmExit } from "@capsa/core"
+import { planOf } from "@capsa/testing"
 import { fromStderr } from "../src/internal/bootError.ts"
 import { exitOf, type Facts } from "../src/internal/exit.ts"
 
@@ -43,17 +44,7 @@ describe("exitOf", () => {
 })
 
 describe("fromStderr", () => {
-  const plan: BootPlan = {
-    id: "11111111-2222-4333-8444-555555555555",
-    name: "web",
-    cpus: 300,
-    memoryMib: 9_000_000,
-    kernel: "/boot/vmlinuz",
-    initrd: "/boot/initrd",
-    cmdline: "",
-    console: "serial",
-    discovery: "firmware"
-  }
+  const plan = planOf({ cpus: 300, memoryMib: 9_000_000, initrd: "/boot/initrd" })
 
   test.each([
     ["qemu: could not open kernel file '/x': No such file or directory", "KernelUnreadable", "/boot/vmlinuz"],

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Backend, type BootPlan, type Machine } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
-import { layer } from "@capsa/testing"
+import * as testing from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
@@ -19,18 +19,13 @@ import { openDescriptors, processesWith, until } from "./fixtures/processes.ts"
 
 const tiny = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
 
-const planOf = (more: Partial<BootPlan> = {}): BootPlan => ({
-  id: crypto.randomUUID(),
-  name: "test",
-  cpus: 1,
-  memoryMib: 128,
-  kernel: tiny.kernel,
-  initrd: tiny.initrd,
-  cmdline: `earlycon=uart8250,io,0x3f8 console=${more.console === "virtio" ? "hvc0" : "ttyS0"} reboot=k panic=-1 no_timer_check`,
-  console: "serial",
-  discovery: "firmware",
-  ...more
-})
+const planOf = (more: Partial<BootPlan> = {}): BootPlan =>
+  testing.planOf({
+    kernel: tiny.kernel,
+    initrd: tiny.initrd,
+    cmdline: `earlycon=uart8250,io,0x3f8 console=${more.console === "virtio" ? "hvc0" : "ttyS0"} reboot=k panic=-1 no_timer_check`,
+    ...more
+  })
 
 const boot = (plan: BootPlan) => Effect.flatMap(Backend, ({ boot }) => boot(plan))
 
@@ -63,7 +58,7 @@ const pidOf = (plan: BootPlan): number => processesWith(plan.id)[0] ?? 0
 
 const testMs = 120_000
 
-layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
+testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
   const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>) =>
     live(name, body, testMs)
 

@@ -1,5 +1,6 @@
 export * as Cgroup from "./Cgroup.ts"
 export * as Cleanup from "./Cleanup.ts"
+export * as DiskLocks from "./DiskLocks.ts"
 export * as Lease from "./Lease.ts"
 export { MachineRecord, ProcessIdentity } from "./MachineRecord.ts"
 export * as Machines from "./Machines.ts"

@@ -1,10 +1,9 @@
 import { describe, expect } from "bun:test"
-import { live } from "@capsa/testing"
+import { live, planOf } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import { Cgroup, Lease } from "../src/index.ts"
 import { locate } from "../src/internal/cgroupTree.ts"
 import { inFolder } from "./fixtures/folder.ts"
-import { planOf } from "./fixtures/plan.ts"
 
 const { v1 } = await Effect.runPromise(locate)
 const notV1 = v1.includes("memory") ? "" : " — skipped: this host has memory in cgroups of version 2"

@@ -11,7 +11,7 @@ import {
   writeFileSync
 } from "node:fs"
 import { basename, join } from "node:path"
-import { live } from "@capsa/testing"
+import { live, planOf } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schedule from "effect/Schedule"
@@ -19,7 +19,6 @@ import { Cgroup, Cleanup, Lease, Machines } from "../src/index.ts"
 import { locate } from "../src/internal/cgroupTree.ts"
 import * as Processes from "../src/internal/processes.ts"
 import { inFolder, owner } from "./fixtures/folder.ts"
-import { planOf } from "./fixtures/plan.ts"
 
 const folderOf = (id: string) => id.slice(0, 13)
 

@@ -2,7 +2,7 @@ import { describe, expect } from "bun:test"
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { FileLock } from "@capsa/native"
-import { live } from "@capsa/testing"
+import { live, planOf } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
@@ -11,7 +11,6 @@ import * as FiberStatus from "effect/FiberStatus"
 import * as Scope from "effect/Scope"
 import { Lease, Machines } from "../src/index.ts"
 import { inFolder, owner } from "./fixtures/folder.ts"
-import { planOf } from "./fixtures/plan.ts"
 
 const alive = Effect.map(Machines.alive, (machines) => machines.map(({ id }) => id))
 

@@ -1,22 +1,12 @@
 import { describe, expect } from "bun:test"
-import { Backend, type BootPlan } from "@capsa/core"
+import { Backend } from "@capsa/core"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
-import { effect, Simulated } from "../src/index.ts"
+import { effect, planOf, Simulated } from "../src/index.ts"
 
-const plan: BootPlan = {
-  id: "0f1e2d3c-0000-4000-8000-000000000000",
-  name: "n",
-  cpus: 2,
-  memoryMib: 64,
-  kernel: "/k",
-  cmdline: "",
-  console: "serial",
-  discovery: "firmware"
-}
-const boot = Effect.flatMap(Backend, (backend) => backend.boot(plan))
+const boot = Effect.flatMap(Backend, (backend) => backend.boot(planOf()))
 
 describe("Simulated", () => {
   effect("a guest waits until its output is taken, and while it is paused", () => {

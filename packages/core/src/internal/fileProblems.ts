@@ -43,7 +43,7 @@ const variablesProblems = Effect.fnUntraced(function* ({ variables }: FirmwareBo
 
 /** What is wrong with the image of one disk. */
 export const diskFileProblems = Effect.fnUntraced(function* (field: string, disk: DiskConfig) {
-  const wanted = { ...image, types: ["File", "BlockDevice"], noun: "file or block device" } as const
+  const wanted: Wanted = disk.blockDevice === true ? blockDevice : image
   const toWrite = isWritten(disk) ? "; or make the disk readOnly or ephemeral" : undefined
   const { bytes, problems } = yield* lookAt(field, disk.path, { ...wanted, toWrite })
   if (problems.length > 0 || disk.format === "qcow2") return problems
@@ -65,6 +65,7 @@ interface Wanted {
 }
 
 const image: Wanted = { types: ["File"], noun: "file" }
+const blockDevice: Wanted = { types: ["BlockDevice"], noun: "block device" }
 const folder: Wanted = { types: ["Directory"], noun: "folder" }
 
 interface Look {

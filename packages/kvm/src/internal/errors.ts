@@ -52,6 +52,8 @@ const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = 
   InitrdInvalid: { reason: "InitrdInvalid", hint: "Give the machine more memory, or a smaller initrd." },
   CmdlineInvalid: { reason: "CmdlineInvalid", hint: "Shorten boot.cmdline." },
   MemoryInvalid: { reason: "MemoryInvalid", hint: "Choose another size for memory." },
+  DiskFile: { reason: "DiskUnavailable", hint: "Check that disks[].path names an image that this user may open." },
+  ShareFolder: { reason: "ShareUnavailable", hint: "Check that shares[].host names a folder that this user may open." },
   Limit: { reason: "HostResources", hint: "Wait until other machines have ended." },
   NoMemory: { reason: "HostResources", hint: "Free memory on the host, or start a smaller machine." },
   State: { reason: "GuestEnded", hint: "It was killed, or its backend closed, while it started: launch another." }

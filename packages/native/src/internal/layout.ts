@@ -9,7 +9,7 @@ const lines = {
   "capsa_error.subject": [64, 256],
   "capsa_error.field": [320, 64],
   "capsa_error.message": [384, 128],
-  capsa_machine_config: [0, 56],
+  capsa_machine_config: [0, 80],
   "capsa_machine_config.total": [4, 4],
   "capsa_machine_config.memory_bytes": [8, 8],
   "capsa_machine_config.cpus": [16, 4],
@@ -19,6 +19,20 @@ const lines = {
   "capsa_machine_config.kernel": [32, 8],
   "capsa_machine_config.initrd": [40, 8],
   "capsa_machine_config.cmdline": [48, 8],
+  "capsa_machine_config.disks": [56, 8],
+  "capsa_machine_config.shares": [64, 8],
+  "capsa_machine_config.flags": [72, 4],
+  capsa_disk: [0, 32],
+  "capsa_disk.flags": [4, 4],
+  "capsa_disk.path": [8, 8],
+  "capsa_disk.serial": [16, 8],
+  "capsa_disk.overlay": [24, 8],
+  capsa_share: [0, 32],
+  "capsa_share.flags": [4, 4],
+  "capsa_share.cache": [8, 4],
+  "capsa_share.owner": [12, 4],
+  "capsa_share.path": [16, 8],
+  "capsa_share.tag": [24, 8],
   capsa_event: [0, 544],
   "capsa_event.kind": [4, 4],
   "capsa_event.code": [8, 4],
@@ -31,14 +45,22 @@ const lines = {
   "capsa_drained.console_bytes": [12, 4],
   "capsa_drained.console_lost": [16, 8],
   "capsa_drained.events": [24, 2176],
-  capsa_stats: [0, 56],
+  capsa_stats: [0, 120],
   "capsa_stats.cpus": [4, 4],
   "capsa_stats.exits": [8, 8],
   "capsa_stats.memory_bytes": [16, 8],
   "capsa_stats.resident_bytes": [24, 8],
   "capsa_stats.console_output": [32, 8],
   "capsa_stats.console_input": [40, 8],
-  "capsa_stats.console_lost": [48, 8]
+  "capsa_stats.console_lost": [48, 8],
+  "capsa_stats.disk_read": [56, 8],
+  "capsa_stats.disk_written": [64, 8],
+  "capsa_stats.share_requests": [72, 8],
+  "capsa_stats.balloon_held": [80, 8],
+  "capsa_stats.balloon_reported": [88, 8],
+  "capsa_stats.guest_total": [96, 8],
+  "capsa_stats.guest_free": [104, 8],
+  "capsa_stats.guest_available": [112, 8]
 } as const satisfies Record<string, readonly [offset: number, size: number]>
 
 type Line = keyof typeof lines
@@ -126,6 +148,23 @@ export const makeDrained = () => {
   }
 }
 
+/** A disk of capsa_machine_config; texts that are absent are empty. */
+export interface DiskRecord {
+  readonly flags: number
+  readonly path: string
+  readonly serial: string
+  readonly overlay: string
+}
+
+/** A share of capsa_machine_config. */
+export interface ShareRecord {
+  readonly flags: number
+  readonly cache: number
+  readonly owner: number
+  readonly path: string
+  readonly tag: string
+}
+
 /** What capsa_launch needs of a boot plan. */
 export interface MachineConfigRecord {
   readonly memoryBytes: bigint
@@ -136,33 +175,83 @@ export interface MachineConfigRecord {
   readonly kernel: string
   readonly initrd: string
   readonly cmdline: string
+  readonly disks: ReadonlyArray<DiskRecord>
+  readonly shares: ReadonlyArray<ShareRecord>
+  readonly flags: number
 }
 
-/** The struct with its texts behind it, in one buffer. */
+/** A text and where the slice that names it stands. */
+interface Placed {
+  readonly slice: number
+  readonly text: Uint8Array
+}
+
+/** Sets fields of one struct that begins at `base`. */
+const fieldsAt = (view: DataView, base: number, texts: Array<Placed>) => ({
+  number: (line: Line, value: number) => view.setUint32(base + offsetOf(line), value, true),
+  text: (line: Line, value: string) =>
+    void texts.push({ slice: base + offsetOf(line), text: new TextEncoder().encode(value) })
+})
+
+const setSlice = (view: DataView, at: number, offset: number, length: number) => {
+  view.setUint32(at, offset, true)
+  view.setUint32(at + 4, length, true)
+}
+
+const writeDisk = (view: DataView, base: number, texts: Array<Placed>, disk: DiskRecord) => {
+  const { number, text } = fieldsAt(view, base, texts)
+  view.setUint32(base, sizeOf("capsa_disk"), true)
+  number("capsa_disk.flags", disk.flags)
+  text("capsa_disk.path", disk.path)
+  text("capsa_disk.serial", disk.serial)
+  text("capsa_disk.overlay", disk.overlay)
+}
+
+const writeShare = (view: DataView, base: number, texts: Array<Placed>, share: ShareRecord) => {
+  const { number, text } = fieldsAt(view, base, texts)
+  view.setUint32(base, sizeOf("capsa_share"), true)
+  number("capsa_share.flags", share.flags)
+  number("capsa_share.cache", share.cache)
+  number("capsa_share.owner", share.owner)
+  text("capsa_share.path", share.path)
+  text("capsa_share.tag", share.tag)
+}
+
+/** The struct, its disks and shares, and then all texts, in one buffer. */
 export const writeMachineConfig = (config: MachineConfigRecord): Uint8Array => {
-  const texts = (["kernel", "initrd", "cmdline"] as const).map(
-    (name) => [name, new TextEncoder().encode(config[name])] as const
-  )
-  const head = sizeOf("capsa_machine_config")
-  const bytes = new Uint8Array(head + texts.reduce((total, [, encoded]) => total + encoded.byteLength, 0))
-  const view = new DataView(bytes.buffer)
-  const number = (line: Line, value: number) => view.setUint32(offsetOf(line), value, true)
-  view.setUint32(0, head, true)
-  number("capsa_machine_config.total", bytes.byteLength)
+  const disksAt = sizeOf("capsa_machine_config")
+  const disksBytes = config.disks.length * sizeOf("capsa_disk")
+  const sharesAt = disksAt + disksBytes
+  const sharesBytes = config.shares.length * sizeOf("capsa_share")
+  const structs = new Uint8Array(sharesAt + sharesBytes)
+  const view = new DataView(structs.buffer)
+  const texts: Array<Placed> = []
+  const { number, text } = fieldsAt(view, 0, texts)
+  view.setUint32(0, disksAt, true)
   view.setBigUint64(offsetOf("capsa_machine_config.memory_bytes"), config.memoryBytes, true)
   number("capsa_machine_config.cpus", config.cpus)
   number("capsa_machine_config.discovery", config.discovery)
   number("capsa_machine_config.console", config.console)
   number("capsa_machine_config.console_bytes", config.consoleBytes)
-  let end = head
-  for (const [name, encoded] of texts) {
-    const slice = offsetOf(`capsa_machine_config.${name}`)
-    view.setUint32(slice, end, true)
-    view.setUint32(slice + 4, encoded.byteLength, true)
-    bytes.set(encoded, end)
-    end += encoded.byteLength
+  number("capsa_machine_config.flags", config.flags)
+  text("capsa_machine_config.kernel", config.kernel)
+  text("capsa_machine_config.initrd", config.initrd)
+  text("capsa_machine_config.cmdline", config.cmdline)
+  setSlice(view, offsetOf("capsa_machine_config.disks"), disksAt, disksBytes)
+  setSlice(view, offsetOf("capsa_machine_config.shares"), sharesAt, sharesBytes)
+  config.disks.forEach((disk, index) => {
+    writeDisk(view, disksAt + index * sizeOf("capsa_disk"), texts, disk)
+  })
+  config.shares.forEach((share, index) => {
+    writeShare(view, sharesAt + index * sizeOf("capsa_share"), texts, share)
+  })
+  let end = structs.byteLength
+  for (const { slice, text } of texts) {
+    setSlice(view, slice, end, text.byteLength)
+    end += text.byteLength
   }
-  return bytes
+  number("capsa_machine_config.total", end)
+  return Buffer.concat([structs, ...texts.map(({ text }) => text)])
 }
 
 /** capsa_stats in plain values. */
@@ -171,6 +260,14 @@ export interface StatsRecord {
   readonly residentBytes: number
   readonly consoleOutput: number
   readonly consoleLost: number
+  readonly diskRead: number
+  readonly diskWritten: number
+  readonly shareRequests: number
+  readonly balloonHeld: number
+  readonly balloonReported: number
+  readonly guestTotal: number
+  readonly guestFree: number
+  readonly guestAvailable: number
 }
 
 /** A buffer for capsa_stats. */
@@ -183,15 +280,27 @@ export const makeStats = () => {
     exits: number("capsa_stats.exits"),
     residentBytes: number("capsa_stats.resident_bytes"),
     consoleOutput: number("capsa_stats.console_output"),
-    consoleLost: number("capsa_stats.console_lost")
+    consoleLost: number("capsa_stats.console_lost"),
+    diskRead: number("capsa_stats.disk_read"),
+    diskWritten: number("capsa_stats.disk_written"),
+    shareRequests: number("capsa_stats.share_requests"),
+    balloonHeld: number("capsa_stats.balloon_held"),
+    balloonReported: number("capsa_stats.balloon_reported"),
+    guestTotal: number("capsa_stats.guest_total"),
+    guestFree: number("capsa_stats.guest_free"),
+    guestAvailable: number("capsa_stats.guest_available")
   })
   return { bytes, read }
 }
 
 /** Values of the enums of capsa.h that this side uses. */
-export const abiVersion = 2
+export const abiVersion = 3
 export const consoleKind = { serial: 1, virtio: 2 } as const
 export const discoveryKind = { firmware: 1, cmdline: 2 } as const
+export const machineFlag = { balloon: 1 } as const
+export const diskFlag = { readOnly: 1, blockDevice: 2 } as const
+export const shareFlag = { readOnly: 1, owner: 2 } as const
+export const shareCache = { none: 1, auto: 2, always: 3 } as const
 export const eventKind = {
   stage: 1,
   paused: 2,

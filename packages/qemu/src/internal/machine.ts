@@ -11,6 +11,7 @@ import {
   type VmExit
 } from "@capsa/core"
 import * as Cgroup from "@capsa/state/Cgroup"
+import * as DiskLocks from "@capsa/state/DiskLocks"
 import * as Lease from "@capsa/state/Lease"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Clock from "effect/Clock"
@@ -52,6 +53,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
     )
   const names = connectionsOf(plan)
   const lease = yield* Lease.take(plan, "qemu")
+  yield* DiskLocks.take(plan.disks)
   const cgroup = yield* Cgroup.make(lease, plan.limits ?? {})
   const process = yield* Effect.mapError(
     spawn([program, ...fromPlan(plan, host)], { connections: names.length, cgroup: cgroup?.path }),

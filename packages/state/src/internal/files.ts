@@ -64,6 +64,13 @@ export const removeFolder = (path: string) => call("rmdir", path, () => rmdirSyn
 export const removeAll = (path: string) =>
   Effect.tryPromise({ try: () => rm(path, { recursive: true, force: true }), catch: failed("rm", path) })
 
+/** Opens a file for as long as the scope, to hold it only. One that is no file does not make it wait. */
+export const openFile = (path: string): Effect.Effect<number, FileError, Scope.Scope> =>
+  Effect.acquireRelease(
+    call("open", path, () => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)),
+    (descriptor) => Effect.sync(() => closeSync(descriptor))
+  )
+
 export interface Folder {
   readonly descriptor: number
   readonly stats: Stats

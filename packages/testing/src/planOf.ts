@@ -1,0 +1,17 @@
+import type { BootPlan } from "@capsa/core"
+
+/** A plan of the least machine, without devices beside its console, changed as given. The kernel need not exist. */
+export const planOf = (changes: Partial<BootPlan> = {}): BootPlan => ({
+  id: crypto.randomUUID(),
+  name: "test",
+  cpus: 1,
+  memoryMib: 128,
+  kernel: "/boot/vmlinuz",
+  cmdline: "",
+  console: "serial",
+  discovery: "firmware",
+  disks: [],
+  shares: [],
+  balloon: false,
+  ...changes
+})
