@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a virtio device is to the transport, and the other way round.
+ * What a virtio device is to its transport, and the other way round.
  *
  * A device sees its queues, guest memory and this struct; never the machine,
- * never a register. The transport owns lock and calls every operation but
+ * never a register. There are two transports: the registers of a machine of
+ * ours (virtio/mmio.h), and another monitor's requests over a socket
+ * (virtio/vhost_user.h). The transport owns lock and calls every operation but
  * destroy with it held: register accesses come on vCPU threads, queue work
  * on the loop's thread. Both must be short: a vCPU may be waiting.
  */
@@ -14,12 +16,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "loop.h"
 #include "memory.h"
 #include "virtio/virtqueue.h"
 
 enum { VIRTIO_QUEUES_MAX = 8 };
 
 struct virtio_device;
+
+/* What a device needs of its transport; embedded there. */
+struct virtio_transport {
+	/* Any thread; the others with the device's lock held. */
+	void (*kick)(struct virtio_transport *transport, uint32_t queue);
+	void (*interrupt)(struct virtio_transport *transport, uint32_t queue);
+	/* The device has stopped serving: tells the driver, once. */
+	void (*fail)(struct virtio_transport *transport);
+};
 
 struct virtio_device_ops {
 	uint32_t device_id; /* VIRTIO_ID_*: virtio 1.2, section 5 */
@@ -56,7 +68,7 @@ struct virtio_device {
 	uint64_t features; /* negotiated */
 	bool active;       /* DRIVER_OK and not broken */
 	struct virtqueue queues[VIRTIO_QUEUES_MAX];
-	void *transport;
+	struct virtio_transport *transport;
 };
 
 /*
@@ -75,5 +87,25 @@ void virtio_device_interrupt(struct virtio_device *device, uint32_t queue);
  * DEVICE_NEEDS_RESET, tells the driver, and stops serving until a reset.
  */
 void virtio_device_fail(struct virtio_device *device);
+
+/*
+ * For transports: the notifications of one queue, which call notify on the
+ * loop's thread while the device is active.
+ */
+struct virtio_notifier {
+	struct loop_source source; /* first: found from it; fd -1: none */
+	struct virtio_device *device;
+	uint32_t queue;
+};
+
+/*
+ * Watches fd, an eventfd that the notifier owns from here on, also when it
+ * fails. 0 or -errno.
+ */
+int virtio_notifier_start(struct virtio_notifier *notifier, struct loop *loop,
+			  struct virtio_device *device, uint32_t queue, int fd);
+
+/* Waits for a notify that runs; not with the device's lock held. */
+void virtio_notifier_stop(struct virtio_notifier *notifier, struct loop *loop);
 
 #endif

@@ -229,23 +229,44 @@ const struct bus_ops virtio_mmio_bus_ops = {
 	.write = mmio_write,
 };
 
+static void mmio_kick(struct virtio_transport *transport, uint32_t queue)
+{
+	const struct virtio_mmio *mmio = (struct virtio_mmio *)transport;
+
+	eventfd_write(mmio->queues[queue].notifier.source.fd, 1);
+}
+
+/* The status first, then the edge: the driver's handler reads the status. */
+static void mmio_raise(struct virtio_mmio *mmio, uint32_t bit)
+{
+	__atomic_fetch_or(&mmio->interrupts, bit, __ATOMIC_SEQ_CST);
+	eventfd_write(mmio->irq_fd, 1);
+}
+
+static void mmio_interrupt(struct virtio_transport *transport, uint32_t queue)
+{
+	(void)queue;
+	mmio_raise((struct virtio_mmio *)transport, VIRTIO_MMIO_INT_VRING);
+}
+
+static void mmio_fail(struct virtio_transport *transport)
+{
+	struct virtio_mmio *mmio = (struct virtio_mmio *)transport;
+
+	if (mmio->status & VIRTIO_CONFIG_S_NEEDS_RESET)
+		return;
+	mmio->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
+	mmio_raise(mmio, VIRTIO_MMIO_INT_CONFIG);
+}
+
 static int mmio_watch_queue(struct virtio_mmio *mmio, uint32_t index)
 {
-	struct virtio_mmio_queue *queue = &mmio->queues[index];
-	int error;
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-	queue->mmio = mmio;
-	queue->index = index;
-	queue->source.ready = virtio_mmio_notified;
-	queue->source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (queue->source.fd < 0)
+	if (fd < 0)
 		return -errno;
-	error = loop_add(mmio->loop, &queue->source);
-	if (error < 0) {
-		close(queue->source.fd);
-		queue->source.fd = -1;
-	}
-	return error;
+	return virtio_notifier_start(&mmio->queues[index].notifier, mmio->loop,
+				     mmio->device, index, fd);
 }
 
 int virtio_mmio_create(struct virtio_mmio **out, struct virtio_device *device,
@@ -262,10 +283,15 @@ int virtio_mmio_create(struct virtio_mmio **out, struct virtio_device *device,
 	mmio->device = device;
 	mmio->loop = loop;
 	mmio->irq_fd = irq_fd;
+	mmio->transport = (struct virtio_transport) {
+		.kick = mmio_kick,
+		.interrupt = mmio_interrupt,
+		.fail = mmio_fail,
+	};
 	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		mmio->queues[i].source.fd = -1;
+		mmio->queues[i].notifier.source.fd = -1;
 	device->memory = memory;
-	device->transport = mmio;
+	device->transport = &mmio->transport;
 	pthread_mutex_init(&device->lock, NULL);
 	for (uint32_t i = 0; i < device->ops->queue_count && error == 0; i++)
 		error = mmio_watch_queue(mmio, i);
@@ -282,12 +308,8 @@ void virtio_mmio_destroy(struct virtio_mmio *mmio)
 	if (!mmio)
 		return;
 	/* Not under the lock: it waits for work that takes the lock. */
-	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++) {
-		if (mmio->queues[i].source.fd < 0)
-			continue;
-		loop_remove(mmio->loop, &mmio->queues[i].source);
-		close(mmio->queues[i].source.fd);
-	}
+	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		virtio_notifier_stop(&mmio->queues[i].notifier, mmio->loop);
 	pthread_mutex_lock(&mmio->device->lock);
 	mmio->device->active = false;
 	mmio->device->ops->reset(mmio->device);
@@ -299,7 +321,7 @@ void virtio_mmio_destroy(struct virtio_mmio *mmio)
 
 int virtio_mmio_notify_fd(const struct virtio_mmio *mmio, uint32_t queue)
 {
-	return mmio->queues[queue].source.fd;
+	return mmio->queues[queue].notifier.source.fd;
 }
 
 uint32_t virtio_mmio_queue_count(const struct virtio_mmio *mmio)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a virtio-mmio device is made of. Private to mmio.c, which maps the
- * registers, and device.c, which runs the device's life.
+ * What a virtio-mmio device is made of. Private to mmio.c, which has the
+ * registers, and mmio_status.c, which leads the device through its life.
  */
 #ifndef CAPSA_VIRTIO_MMIO_STATE_H
 #define CAPSA_VIRTIO_MMIO_STATE_H
@@ -11,14 +11,13 @@
 #include "virtio/mmio.h"
 
 struct virtio_mmio_queue {
-	struct loop_source source; /* first: found from it */
-	struct virtio_mmio *mmio;
-	uint32_t index;
+	struct virtio_notifier notifier;
 	bool ready;
 	struct virtqueue_layout layout;
 };
 
 struct virtio_mmio {
+	struct virtio_transport transport; /* first: found from it */
 	struct virtio_device *device; /* its lock guards all but interrupts */
 	struct loop *loop;
 	int irq_fd;
@@ -37,8 +36,5 @@ uint64_t virtio_mmio_features(const struct virtio_mmio *mmio);
 
 /* A write to Status, with the device's lock held. */
 void virtio_mmio_set_status(struct virtio_mmio *mmio, uint32_t value);
-
-/* On the loop: a queue was notified. */
-void virtio_mmio_notified(struct loop_source *source);
 
 #endif
