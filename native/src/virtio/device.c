@@ -68,3 +68,12 @@ void virtio_notifier_stop(struct virtio_notifier *notifier, struct loop *loop)
 	close(notifier->source.fd);
 	notifier->source.fd = -1;
 }
+
+void virtio_device_stop(struct virtio_device *device)
+{
+	device->active = false;
+	if (device->ops->drain)
+		device->ops->drain(device);
+	for (uint32_t i = 0; i < device->ops->queue_count; i++)
+		virtqueue_stop(&device->queues[i]);
+}

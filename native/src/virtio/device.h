@@ -41,15 +41,17 @@ struct virtio_device_ops {
 		queue_size_max; /* a power of two, at most VIRTQUEUE_SIZE_MAX */
 	uint32_t config_size;   /* bytes of the device's configuration */
 
-	/* The driver set DRIVER_OK with valid queues. */
+	/* The driver is ready, with valid queues. */
 	void (*activate)(struct virtio_device *device);
 	/* The driver put buffers into a queue. */
 	void (*notify)(struct virtio_device *device, uint32_t queue);
 	/*
-	 * Back to the state after create. No queue and no buffer of the guest
-	 * is touched afterwards: what is under way elsewhere is waited for,
-	 * as pthread_cond_wait() does, with the lock given back meanwhile.
+	 * Waits for what is under way elsewhere, as pthread_cond_wait() does,
+	 * with the lock given back meanwhile; afterwards no queue and no
+	 * buffer of the guest is touched. NULL: nothing ever is.
 	 */
+	void (*drain)(struct virtio_device *device);
+	/* Back to the state after create; drained before. */
 	void (*reset)(struct virtio_device *device);
 	/* Within config_size; NULL: reads as zero, ignores writes. */
 	void (*config_read)(struct virtio_device *device, uint32_t offset,
@@ -107,5 +109,11 @@ int virtio_notifier_start(struct virtio_notifier *notifier, struct loop *loop,
 
 /* Waits for a notify that runs; not with the device's lock held. */
 void virtio_notifier_stop(struct virtio_notifier *notifier, struct loop *loop);
+
+/*
+ * For transports, with the lock held: stops serving and forgets the rings,
+ * when nothing is under way any more.
+ */
+void virtio_device_stop(struct virtio_device *device);
 
 #endif

@@ -311,8 +311,7 @@ void virtio_mmio_destroy(struct virtio_mmio *mmio)
 	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		virtio_notifier_stop(&mmio->queues[i].notifier, mmio->loop);
 	pthread_mutex_lock(&mmio->device->lock);
-	mmio->device->active = false;
-	mmio->device->ops->reset(mmio->device);
+	virtio_device_stop(mmio->device);
 	pthread_mutex_unlock(&mmio->device->lock);
 	pthread_mutex_destroy(&mmio->device->lock);
 	mmio->device->ops->destroy(mmio->device);

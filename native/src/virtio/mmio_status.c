@@ -26,11 +26,10 @@ static void status_reset(struct virtio_mmio *mmio)
 {
 	struct virtio_device *device = mmio->device;
 
-	device->active = false;
+	virtio_device_stop(device);
 	device->ops->reset(device);
 	device->features = 0;
 	for (uint32_t i = 0; i < device->ops->queue_count; i++) {
-		virtqueue_stop(&device->queues[i]);
 		mmio->queues[i].ready = false;
 		mmio->queues[i].layout = (struct virtqueue_layout) { 0 };
 	}

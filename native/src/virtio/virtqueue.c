@@ -65,6 +65,12 @@ int virtqueue_start(struct virtqueue *queue, const struct memory *memory,
 	return 0;
 }
 
+void virtqueue_go_on(struct virtqueue *queue, uint16_t position)
+{
+	queue->next_available = position;
+	queue->next_used = position;
+}
+
 void virtqueue_stop(struct virtqueue *queue)
 {
 	*queue = (struct virtqueue) { 0 };

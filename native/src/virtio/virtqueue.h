@@ -69,6 +69,9 @@ int virtqueue_start(struct virtqueue *queue, const struct memory *memory,
 		    const struct virtqueue_layout *layout, uint32_t size_max,
 		    uint64_t features);
 
+/* Goes on with a ring of which position requests were taken and answered. */
+void virtqueue_go_on(struct virtqueue *queue, uint16_t position);
+
 /* Forgets the ring, with all that is in flight. */
 void virtqueue_stop(struct virtqueue *queue);
 
