@@ -35,6 +35,9 @@ export const capabilities: Capabilities = {
   features: {
     ...noFeatures("capsa gives QEMU no device for it"),
     uefi: unsupported("capsa starts kernels on QEMU directly, without firmware"),
+    disks: supported,
+    ephemeralDisks: supported,
+    balloon: supported,
     limits: process.platform === "linux" ? supported : unsupported("only Linux has cgroups"),
     processIsolation: unsupported("its processes have no jail"),
     mainProcess: unsupported("the built-in guest runs a shell and nothing else")

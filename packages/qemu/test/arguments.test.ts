@@ -56,6 +56,10 @@ describe("fromPlan", () => {
       "socket,id=console,fd=4",
       "-serial",
       "chardev:console",
+      "-object",
+      "rng-builtin,id=entropy",
+      "-device",
+      "virtio-rng-pci,rng=entropy",
       "-action",
       "reboot=shutdown,shutdown=poweroff,panic=shutdown",
       "-sandbox",
@@ -69,7 +73,8 @@ describe("fromPlan", () => {
     expect(valuesOf(args, "-device")).toEqual([
       "pvpanic",
       "virtio-serial-pci,max_ports=1",
-      "virtconsole,chardev=console"
+      "virtconsole,chardev=console",
+      "virtio-rng-pci,rng=entropy"
     ])
     expect(valuesOf(args, "-chardev")).toEqual([
       "socket,id=monitor,fd=3",
@@ -86,7 +91,8 @@ describe("fromPlan", () => {
     expect(valuesOf(args, "-device")).toEqual([
       "i8042",
       "virtio-serial-device,max_ports=1",
-      "virtconsole,chardev=console"
+      "virtconsole,chardev=console",
+      "virtio-rng-device,rng=entropy"
     ])
     expect(args).not.toContain("-bios")
   })
@@ -110,6 +116,26 @@ describe("fromPlan", () => {
     expect(valuesOf(args, "-append")).toEqual([odd.cmdline])
   })
 
+  test("disks are what the plan says, whatever is in their paths", () => {
+    const disk = { format: "raw", blockDevice: false, readOnly: false, ephemeral: false, serial: "s" } as const
+    const disks = [
+      { ...disk, path: "/a,b=c" },
+      { ...disk, path: "/dev/sdx", blockDevice: true, readOnly: true },
+      { ...disk, path: "/nbd:host", ephemeral: true, serial: "other" }
+    ]
+    const args = fromPlan({ ...plan, disks }, host)
+    expect(valuesOf(args, "-drive")).toEqual([
+      "id=disk0,if=none,format=raw,file.driver=file,file.filename=/a,,b=c,read-only=off,snapshot=off,discard=unmap",
+      "id=disk1,if=none,format=raw,file.driver=host_device,file.filename=/dev/sdx,read-only=on,snapshot=off,discard=unmap",
+      "id=disk2,if=none,format=raw,file.driver=file,file.filename=/nbd:host,read-only=off,snapshot=on,discard=unmap"
+    ])
+    expect(valuesOf(args, "-device").slice(-3)).toEqual([
+      "virtio-blk-pci,drive=disk0,serial=s",
+      "virtio-blk-pci,drive=disk1,serial=s",
+      "virtio-blk-pci,drive=disk2,serial=other"
+    ])
+  })
+
   test("the accelerator is the host's, the sandbox Linux's", () => {
     const args = fromPlan(plan, { accelerator: "kvm", platform: "darwin" })
     expect(valuesOf(args, "-accel")).toEqual(["kvm"])
@@ -120,6 +146,11 @@ describe("fromPlan", () => {
 test("a trial needs every device that a plan can ask for, and no guest", () => {
   const args = trial(host)
   for (const option of ["-kernel", "-initrd", "-append"]) expect(args).not.toContain(option)
-  expect(valuesOf(args, "-device")).toEqual(["pvpanic", "virtio-serial-pci,max_ports=1"])
+  expect(valuesOf(args, "-device")).toEqual([
+    "pvpanic",
+    "virtio-serial-pci,max_ports=1",
+    "virtio-rng-pci,rng=entropy",
+    "virtio-balloon-pci,id=balloon,free-page-reporting=on"
+  ])
   expect(args).toContain("-S")
 })

@@ -58,6 +58,13 @@ describe("fromStderr", () => {
     ["qemu: initrd is too large, cannot support.(max: 2, need 6)", "InitrdInvalid", "/boot/initrd"],
     ["cannot set up guest memory 'pc.ram': Cannot allocate memory", "MemoryInvalid", "9000000"],
     ["Address space limit 0xffffffffff < 0x2067fffffff phys-bits too low (40)", "MemoryInvalid", "9000000"],
+    [
+      '-device virtio-blk-pci,drive=d: Failed to get "write" lock\nIs another process using the image [/i.img]?',
+      "DiskInUse",
+      "/i.img"
+    ],
+    ["-drive id=d,file.filename=/j: Could not open '/j': No such file or directory", "DiskUnavailable", "/j"],
+    ["-device virtio-blk-device,drive=d: No 'virtio-bus' bus found for device", "Unsupported", "firmware"],
     ["qemu: qemu_thread_create: Resource temporarily unavailable", "HostResources", "300"],
     ["Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-q35-7.2' is 288", "Unsupported", "300"]
   ])("%p is %s of %s", (stderr, reason, subject) => {

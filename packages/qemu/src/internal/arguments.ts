@@ -1,5 +1,6 @@
 /** QEMU's command line, from a plan alone. */
 import type { BootPlan } from "@capsa/core"
+import { common, disks, escaped, virtio } from "./devices.ts"
 
 /** What runs the guest's instructions. @category models */
 export type Accelerator = "tcg" | "kvm"
@@ -38,11 +39,6 @@ const machines: Record<BootPlan["discovery"], ReadonlyArray<string>> = {
   cmdline: ["-machine", "microvm,acpi=off,auto-kernel-cmdline=on", "-device", "i8042"]
 }
 
-const virtioSerial: Record<BootPlan["discovery"], string> = {
-  firmware: "virtio-serial-pci",
-  cmdline: "virtio-serial-device"
-}
-
 /** Every end of the guest ends QEMU, and the monitor has said before which one it was. */
 const endings = ["-action", "reboot=shutdown,shutdown=poweroff,panic=shutdown"]
 
@@ -62,8 +58,7 @@ export interface Host {
 export const fromPlan = (plan: BootPlan, host: Host): ReadonlyArray<string> => [
   ...bare,
   "-name",
-  // A comma ends an option's value, two are one.
-  `guest=${plan.name.replaceAll(",", ",,")}`,
+  `guest=${escaped(plan.name)}`,
   "-uuid",
   plan.id,
   ...machines[plan.discovery],
@@ -77,9 +72,14 @@ export const fromPlan = (plan: BootPlan, host: Host): ReadonlyArray<string> => [
   plan.cmdline,
   ...connectionsOf(plan).flatMap((name, index) => (name === "monitor" ? monitor : chardev(name, index))),
   ...consoles(plan),
+  ...common(plan),
+  ...disks(plan),
   ...endings,
   ...sandbox(host.platform)
 ]
+
+/** What a plan may ask for that needs no file. */
+const everything = { discovery: "firmware", balloon: true } as const
 
 /** A machine with all devices and no guest, to see whether this QEMU can build it. Its monitor is descriptor 3. */
 export const trial = (host: Host): ReadonlyArray<string> => [
@@ -90,7 +90,8 @@ export const trial = (host: Host): ReadonlyArray<string> => [
   "16M",
   ...monitor,
   "-device",
-  `${virtioSerial.firmware},max_ports=1`,
+  `${virtio(everything, "virtio-serial")},max_ports=1`,
+  ...common(everything),
   ...endings,
   ...sandbox(host.platform)
 ]
@@ -111,7 +112,7 @@ const consoles = (plan: BootPlan): ReadonlyArray<string> =>
         "-serial",
         "chardev:early",
         "-device",
-        `${virtioSerial[plan.discovery]},max_ports=1`,
+        `${virtio(plan, "virtio-serial")},max_ports=1`,
         "-device",
         "virtconsole,chardev=console"
       ]

@@ -9,7 +9,8 @@ interface Cause {
   /** What else must hold. */
   readonly fits?: (plan: BootPlan) => boolean
   readonly reason: VmBootErrorReason
-  readonly subject: "kernel" | "initrd" | "memoryMib" | "cpus"
+  /** What the plan says wrong; or a file that QEMU's text names by the first group of `says`. */
+  readonly subject: "kernel" | "initrd" | "memoryMib" | "cpus" | "discovery" | "disks"
   readonly detail: string
   readonly hint: string
 }
@@ -69,6 +70,27 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Give the machine less memory."
   },
   {
+    says: /Failed to get .* lock\s+Is another process using the image \[(.*)\]\?/,
+    reason: "DiskInUse",
+    subject: "disks",
+    detail: "Another program uses the image",
+    hint: "End it, or make the disk readOnly or ephemeral there and here."
+  },
+  {
+    says: /-drive .*Could not open '(.*)'/,
+    reason: "DiskUnavailable",
+    subject: "disks",
+    detail: "The image cannot be opened",
+    hint: "Check that disks[].path names an image that this user may open."
+  },
+  {
+    says: /No 'virtio-bus' bus found|no slot\/function available|PCI: no slot/,
+    reason: "Unsupported",
+    subject: "discovery",
+    detail: "QEMU has no room for that many devices",
+    hint: 'Give the machine fewer disks and shares; with discovery "firmware" more fit.'
+  },
+  {
     says: threadRefused,
     reason: "HostResources",
     subject: "cpus",
@@ -99,8 +121,7 @@ export const fromStderr = (
   return new VmBootError({
     reason,
     stage,
-    // A file names itself; of the rest, the field of the plan says what is wrong.
-    ...(subject === "kernel" || subject === "initrd" ? { subject: plan[subject] } : { subject: String(plan[subject]) }),
+    subject: subject === "disks" ? cause.says.exec(stderr)?.[1] : String(plan[subject]),
     field: subject,
     operation: "qemu-system-x86_64",
     detail,

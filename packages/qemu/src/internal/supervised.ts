@@ -106,8 +106,8 @@ const start = (
       const diesWithParent = setpriv === null ? [] : [setpriv, "--pdeathsig", "KILL", "--"]
       return Bun.spawn([...diesWithParent, "/bin/sh", "-c", confine, "sh", `${process.pid}`, cgroup, ...argv], {
         detached: true,
-        // Messages are matched by their English text.
-        env: { LC_ALL: "C" },
+        // Messages are matched by their English text. Ephemeral disks are kept in TMPDIR.
+        env: { LC_ALL: "C", ...(Bun.env["TMPDIR"] === undefined ? {} : { TMPDIR: Bun.env["TMPDIR"] }) },
         stdio: ["ignore", "pipe", "pipe", ...Array.from({ length: connections }, () => "socket-fd" as const)],
         onExit: (_, code, signal) =>
           Deferred.unsafeDone(exited, Effect.succeed({ code, signal: signal === null ? undefined : String(signal) }))
