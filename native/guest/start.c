@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the host wants of a guest when it has come up: its name, the time,
+ * entropy, mounts, and its network. The first step that fails ends it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/random.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "boot.h"
+#include "network.h"
+#include "work.h"
+
+enum { ENTROPY_BYTES_MAX = 512, NETWORK_SECONDS = 20 };
+
+static int refuse(struct failure *failure, const char *step, int error,
+		  const char *subject)
+{
+	return failure_set(failure, REASON_START, step, error, subject);
+}
+
+static int set_hostname(const struct msgpack_value *params,
+			struct failure *failure)
+{
+	struct msgpack_value name;
+
+	if (msgpack_find(params, "hostname", MSGPACK_STR, &name))
+		return 0;
+	if (sethostname((const char *)name.bytes, name.length))
+		return refuse(failure, "hostname", errno, NULL);
+	return 0;
+}
+
+static int set_clock(const struct msgpack_value *params,
+		     struct failure *failure)
+{
+	int64_t ms = work_number(params, "clockMs", -1);
+	struct timespec now = {
+		.tv_sec = ms / 1000,
+		.tv_nsec = (long)(ms % 1000) * 1000000,
+	};
+
+	if (ms >= 0 && clock_settime(CLOCK_REALTIME, &now))
+		return refuse(failure, "clock", errno, NULL);
+	return 0;
+}
+
+static int add_entropy(const struct msgpack_value *params,
+		       struct failure *failure)
+{
+	struct {
+		struct rand_pool_info head;
+		uint8_t bytes[ENTROPY_BYTES_MAX];
+	} pool = { 0 };
+	struct msgpack_value seed;
+	int fd;
+	int error = 0;
+
+	if (msgpack_find(params, "entropy", MSGPACK_BIN, &seed) ||
+	    seed.length > sizeof(pool.bytes))
+		return 0;
+	pool.head.entropy_count = (int)seed.length * 8;
+	pool.head.buf_size = (int)seed.length;
+	memcpy(pool.bytes, seed.bytes, seed.length);
+	fd = open("/dev/random", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool))
+		error = errno;
+	if (fd >= 0)
+		close(fd);
+	return error ? refuse(failure, "entropy", error, NULL) : 0;
+}
+
+static int make_folders(char *path)
+{
+	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash, '/')) {
+		if (slash)
+			*slash = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -errno;
+		if (!slash)
+			return 0;
+		*slash++ = '/';
+	}
+}
+
+/* {tag, path, readOnly}: a shared folder of the host. */
+static int mount_share(const struct msgpack_value *share,
+		       struct failure *failure)
+{
+	char path[PATH_MAX];
+	char tag[64];
+	struct msgpack_value value;
+	unsigned long flags = MS_NOSUID | MS_NODEV;
+	int error;
+
+	if (work_path(share, "path", path, failure))
+		return -1;
+	if (msgpack_find(share, "tag", MSGPACK_STR, &value) ||
+	    msgpack_text(&value, tag, sizeof(tag)) || path[0] != '/')
+		return failure_set(failure, REASON_INVALID, "mounts", EINVAL,
+				   path);
+	error = make_folders(path);
+	if (error)
+		return refuse(failure, "mount", -error, path);
+	flags |= work_flag(share, "readOnly") ? MS_RDONLY : 0;
+	if (mount(tag, path, "virtiofs", flags, NULL))
+		return refuse(failure, "mount", errno, path);
+	return 0;
+}
+
+static int mount_shares(const struct msgpack_value *params,
+			struct failure *failure)
+{
+	struct msgpack_value shares;
+	struct msgpack_reader reader;
+
+	if (msgpack_find(params, "mounts", MSGPACK_ARRAY, &shares))
+		return 0;
+	reader = msgpack_members(&shares);
+	for (uint32_t i = 0; i < shares.length; i++) {
+		struct msgpack_reader member = reader;
+		struct msgpack_value share;
+
+		if (msgpack_next(&member, &share) ||
+		    mount_share(&share, failure) || msgpack_skip(&reader))
+			return -1;
+	}
+	return 0;
+}
+
+static int await_network(const struct msgpack_value *params,
+			 struct failure *failure)
+{
+	char device[32];
+	int error;
+
+	if (!work_flag(params, "network"))
+		return 0;
+	error = network_await(NETWORK_SECONDS, device, sizeof(device));
+	return error ? refuse(failure, "network", -error, device) : 0;
+}
+
+int work_start(const struct msgpack_value *params,
+	       struct msgpack_writer *result, struct failure *failure)
+{
+	if (boot_failure(failure) || set_hostname(params, failure) ||
+	    set_clock(params, failure) || add_entropy(params, failure) ||
+	    mount_shares(params, failure) || await_network(params, failure))
+		return -1;
+	msgpack_put_map(result, 0);
+	return 0;
+}
