@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "boot.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -59,21 +60,100 @@ static void read_line(const char *path, char *line, size_t size)
 	line[strcspn(line, "\n")] = '\0';
 }
 
+/* The next word of the kernel's command line that is NAME=, without that; NULL
+ * when there is no more. */
+static const char *next_value(char **line, const char *name)
+{
+	size_t length = strlen(name);
+	const char *word;
+
+	while ((word = strsep(line, " ")))
+		if (!strncmp(word, name, length) && word[length] == '=')
+			return word + length + 1;
+	return NULL;
+}
+
 int boot_parameter(const char *name, char *value, size_t size)
 {
 	char line[LINE_BYTES];
-	size_t length = strlen(name);
 	int found = -ENOENT;
 	char *rest = line;
 	const char *word;
 
 	read_line("/proc/cmdline", line, sizeof(line));
-	while ((word = strsep(&rest, " ")))
-		if (!strncmp(word, name, length) && word[length] == '=') {
-			snprintf(value, size, "%s", word + length + 1);
-			found = 0;
-		}
+	while ((word = next_value(&rest, name))) {
+		snprintf(value, size, "%s", word);
+		found = 0;
+	}
 	return found;
+}
+
+/* Some bytes of a path are written as %XX. */
+static void decode_path(const char *text, char *path, size_t size)
+{
+	size_t length = 0;
+
+	while (*text && length + 1 < size) {
+		unsigned int byte = (uint8_t)*text++;
+		unsigned int code;
+
+		if (byte == '%' && isxdigit((uint8_t)text[0]) &&
+		    isxdigit((uint8_t)text[1]) &&
+		    sscanf(text, "%2x", &code) == 1) {
+			byte = code;
+			text += 2;
+		}
+		path[length++] = (char)byte;
+	}
+	path[length] = '\0';
+}
+
+static int make_folders(char *path)
+{
+	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash, '/')) {
+		if (slash)
+			*slash = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -errno;
+		if (!slash)
+			return 0;
+		*slash++ = '/';
+	}
+}
+
+/* TAG:ro|rw:PATH, a folder of the host. */
+static void mount_share(const char *share)
+{
+	char tag[64] = "";
+	char mode[4] = "";
+	char path[PATH_MAX] = "";
+	int start = 0;
+	int error = EINVAL;
+
+	if (sscanf(share, "%63[^:]:%3[^:]:%n", tag, mode, &start) == 2 &&
+	    share[start] == '/') {
+		decode_path(share + start, path, sizeof(path));
+		error = -make_folders(path);
+		if (!error && mount(tag, path, "virtiofs",
+				    strcmp(mode, "ro") ? 0 : MS_RDONLY, NULL))
+			error = errno;
+	}
+	if (!error)
+		return;
+	printf("capsa: share %s does not mount at %s\n", tag, path);
+	fflush(stdout);
+	boot_note("mount", error, path);
+}
+
+static void mount_shares(void)
+{
+	char line[LINE_BYTES];
+	char *rest = line;
+	const char *share;
+
+	read_line("/proc/cmdline", line, sizeof(line));
+	while ((share = next_value(&rest, "capsa.share")))
+		mount_share(share);
 }
 
 void boot_console(char *path, size_t size)
@@ -128,8 +208,8 @@ static int open_news(void)
 	return fd;
 }
 
-/* The console can be a device of a module, and appear a moment after its
- * driver. */
+/* The kernel could not: the console can be a device of a module, and appear a
+ * moment after its driver. */
 static void open_console(int news)
 {
 	int64_t until = poller_now_ms() + CONSOLE_WAIT_MS;
@@ -159,22 +239,37 @@ static void greet(void)
 		boot_note("console", errno, NULL);
 }
 
+/* Nothing else must get the numbers that the console will have. */
+static void keep_console_numbers(void)
+{
+	int fd;
+
+	do
+		fd = open("/", O_RDONLY | O_DIRECTORY);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int boot_run(void)
 {
-	FILE *order = fopen(MODULES "/order", "re");
+	bool has_console = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+	FILE *order;
 	int news;
 	int error;
 
-	/* A kernel without modules has its console already; the time of this
-	 * line is what a boot benchmark reads. */
-	if (!order)
+	/* The time of this line is what a boot benchmark reads. */
+	if (has_console)
 		greet();
+	keep_console_numbers();
+	order = fopen(MODULES "/order", "re");
 	mount_at("proc", "/proc", NULL);
 	mount_at("sysfs", "/sys", NULL);
 	mount_at("devtmpfs", "/dev", NULL);
 	news = open_news();
-	if (order) {
+	if (order)
 		load_modules(order);
+	if (!has_console) {
 		open_console(news);
 		greet();
 	}
@@ -183,6 +278,7 @@ int boot_run(void)
 	mount_at("tmpfs", "/run", "mode=755");
 	mount_at("tmpfs", "/tmp", "mode=1777");
 	mount_at("cgroup2", "/sys/fs/cgroup", NULL);
+	mount_shares();
 	error = network_loopback_up();
 	if (error)
 		boot_note("network", -error, "lo");

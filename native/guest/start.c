@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the host wants of a guest when it has come up: its name, the time,
- * entropy, mounts, and its network. The first step that fails ends it.
+ * What the host wants of a guest that has come up: its name, the time, entropy,
+ * and its network. The first step that fails ends it, also one of the boot.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -76,64 +74,6 @@ static int add_entropy(const struct msgpack_value *params,
 	return error ? refuse(failure, "entropy", error, NULL) : 0;
 }
 
-static int make_folders(char *path)
-{
-	for (char *slash = strchr(path + 1, '/');; slash = strchr(slash, '/')) {
-		if (slash)
-			*slash = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
-		if (!slash)
-			return 0;
-		*slash++ = '/';
-	}
-}
-
-/* {tag, path, readOnly}: a shared folder of the host. */
-static int mount_share(const struct msgpack_value *share,
-		       struct failure *failure)
-{
-	char path[PATH_MAX];
-	char tag[64];
-	struct msgpack_value value;
-	unsigned long flags = MS_NOSUID | MS_NODEV;
-	int error;
-
-	if (work_path(share, "path", path, failure))
-		return -1;
-	if (msgpack_find(share, "tag", MSGPACK_STR, &value) ||
-	    msgpack_text(&value, tag, sizeof(tag)) || path[0] != '/')
-		return failure_set(failure, REASON_INVALID, "mounts", EINVAL,
-				   path);
-	error = make_folders(path);
-	if (error)
-		return refuse(failure, "mount", -error, path);
-	flags |= work_flag(share, "readOnly") ? MS_RDONLY : 0;
-	if (mount(tag, path, "virtiofs", flags, NULL))
-		return refuse(failure, "mount", errno, path);
-	return 0;
-}
-
-static int mount_shares(const struct msgpack_value *params,
-			struct failure *failure)
-{
-	struct msgpack_value shares;
-	struct msgpack_reader reader;
-
-	if (msgpack_find(params, "mounts", MSGPACK_ARRAY, &shares))
-		return 0;
-	reader = msgpack_members(&shares);
-	for (uint32_t i = 0; i < shares.length; i++) {
-		struct msgpack_reader member = reader;
-		struct msgpack_value share;
-
-		if (msgpack_next(&member, &share) ||
-		    mount_share(&share, failure) || msgpack_skip(&reader))
-			return -1;
-	}
-	return 0;
-}
-
 static int await_network(const struct msgpack_value *params,
 			 struct failure *failure)
 {
@@ -151,7 +91,7 @@ int work_start(const struct msgpack_value *params,
 {
 	if (boot_failure(failure) || set_hostname(params, failure) ||
 	    set_clock(params, failure) || add_entropy(params, failure) ||
-	    mount_shares(params, failure) || await_network(params, failure))
+	    await_network(params, failure))
 		return -1;
 	msgpack_put_map(result, 0);
 	return 0;

@@ -8,8 +8,11 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Apt from "./Apt.ts"
+import * as Busybox from "./Busybox.ts"
 import * as Cache from "./Cache.ts"
+import type * as Cpio from "./Cpio.ts"
 import * as Debian from "./Debian.ts"
+import * as GuestAgent from "./GuestAgent.ts"
 import { GuestError } from "./GuestError.ts"
 import * as Initrd from "./Initrd.ts"
 import * as KernelModules from "./KernelModules.ts"
@@ -41,8 +44,7 @@ export type GuestImage = typeof GuestImage.Type
  * @category images
  */
 export const debian = Effect.gen(function* () {
-  const init = yield* Initrd.init
-  const recipe = [Initrd.revision, ...guestModules, Buffer.from(init).toString()]
+  const recipe = [Initrd.revision, revision, ...guestModules, yield* GuestAgent.sources]
   return yield* Cache.remembered("debian", recipe, GuestImage, Apt.retryWithFreshLists(buildDebian))
 }).pipe(Effect.withSpan("GuestImages.debian"))
 
@@ -80,8 +82,7 @@ export type TinyImage = typeof TinyImage.Type
  * @category images
  */
 export const tiny = Effect.gen(function* () {
-  const init = yield* Initrd.init
-  const recipe = [Initrd.revision, Buffer.from(init).toString(), ...(yield* TinyKernel.recipe)]
+  const recipe = [Initrd.revision, revision, yield* GuestAgent.sources, ...(yield* TinyKernel.recipe)]
   return yield* Cache.remembered("tiny", recipe, TinyImage, Apt.retryWithFreshLists(buildTiny))
 }).pipe(Effect.withSpan("GuestImages.tiny"))
 
@@ -107,11 +108,16 @@ const guestModules = [
   "virtio_blk",
   "virtio_net",
   "virtio-rng",
+  "virtiofs",
+  "vmw_vsock_virtio_transport",
   "button",
   "evdev",
   "pvpanic-mmio",
   "pvpanic-pci"
 ]
+
+/** Changes when what is below gives another initrd for the same parts. */
+const revision = "1"
 
 /** `kernel` tells apart kernels whose modules differ. */
 const initrdFor = Effect.fnUntraced(function* <R>(
@@ -121,22 +127,41 @@ const initrdFor = Effect.fnUntraced(function* <R>(
 ) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const init = yield* Initrd.init
+  const agent = yield* GuestAgent.agent
   const busybox = yield* Debian.busybox
-  const inputs = [Initrd.revision, ...guestModules, kernel, busybox.identity, Buffer.from(init).toString()]
+  const inputs = [Initrd.revision, revision, ...guestModules, kernel, busybox.identity, agent.identity]
   const folder = yield* Cache.entry(name, inputs, (folder) =>
     Effect.gen(function* () {
+      const program = yield* fs.readFile(busybox.program)
       const archive = Initrd.encode({
-        init,
-        busybox: yield* fs.readFile(busybox.program),
+        init: yield* fs.readFile(agent.program),
+        busybox: program,
         modules: yield* modules,
-        extra: Initrd.powerButton
+        extra: [...userDatabase, ...commands(program)]
       })
       yield* fs.writeFile(path.join(folder, "initrd"), archive)
     }).pipe(Effect.catchTags({ BadArgument: failed, SystemError: failed }))
   )
   return path.join(folder, "initrd")
 })
+
+const text = new TextEncoder()
+
+/** Who there is: root, and somebody who may do nothing. */
+const userDatabase: ReadonlyArray<Cpio.Entry> = [
+  {
+    type: "file",
+    path: "etc/passwd",
+    content: text.encode("root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
+  },
+  { type: "file", path: "etc/group", content: text.encode("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n") }
+]
+
+/** A shell finds busybox's commands by itself; a program that is started without one needs a file. */
+const commands = (busybox: Uint8Array): ReadonlyArray<Cpio.Entry> =>
+  Busybox.commandsOf(busybox)
+    .filter((name) => name !== "sh" && name !== "busybox")
+    .map((name) => ({ type: "link", path: `bin/${name}`, target: "busybox" }))
 
 const failed = (cause: unknown) =>
   new GuestError({
