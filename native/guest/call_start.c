@@ -9,6 +9,7 @@
 
 #include "call.h"
 #include "connection.h"
+#include "descriptors.h"
 #include "program.h"
 #include "user.h"
 #include "work.h"
@@ -90,7 +91,6 @@ static int make_terminal(struct call *call, const struct msgpack_value *size,
 	}
 	ends->terminal = true;
 	call->terminal = true;
-	call->outputs[1].dropped = true;
 	return 0;
 }
 
@@ -146,6 +146,18 @@ static int connect_child(struct calls *calls, struct call *call,
 
 /* In the child from here on. */
 
+enum { REPORT_FD = 3 };
+
+/* Standard descriptors and the report, and nothing else. */
+static void take_ends(const struct child_ends *ends)
+{
+	for (int i = 0; i < 3; i++)
+		dup2(ends->fds[i], i);
+	if (ends->report != REPORT_FD)
+		dup3(ends->report, REPORT_FD, O_CLOEXEC);
+	descriptors_close_from(REPORT_FD + 1);
+}
+
 static void child_prepare(const struct child_ends *ends)
 {
 	struct sigaction byDefault = { .sa_handler = SIG_DFL };
@@ -156,8 +168,7 @@ static void child_prepare(const struct child_ends *ends)
 		sigaction(number, &byDefault, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int i = 0; i < 3; i++)
-		dup2(ends->fds[i], i);
+	take_ends(ends);
 	if (ends->terminal)
 		ioctl(0, TIOCSCTTY, 1);
 }
@@ -182,7 +193,7 @@ static _Noreturn void child_run(work do_work,
 		writer = report_begin(report, REPORT_FAILURE);
 		failure_put(&writer, &failure);
 	}
-	report_send(ends->report, report, &writer);
+	report_send(REPORT_FD, report, &writer);
 	_exit(0);
 }
 

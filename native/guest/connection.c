@@ -405,6 +405,7 @@ static short events_of(const struct connection *connection)
 
 void connection_watch(struct connection *connection, struct poller *poller)
 {
+	bool was_full = !frame_output_has_data_room(&connection->output);
 	const uint8_t *body;
 	uint32_t length;
 
@@ -419,8 +420,9 @@ void connection_watch(struct connection *connection, struct poller *poller)
 		shutdown(connection->fd, SHUT_WR);
 	poller_add(poller, connection->fd, events_of(connection),
 		   connection_ready, connection, 0);
-	/* What went out may have made room for the next answer. */
-	if (next_frame(connection, &body, &length))
+	/* What went out may have made room, for which somebody waits. */
+	if (next_frame(connection, &body, &length) ||
+	    (was_full && frame_output_has_data_room(&connection->output)))
 		poller_wake_at(poller, poller_now_ms());
 wake:
 	if (connection->deadline_ms >= 0)

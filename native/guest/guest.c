@@ -14,6 +14,7 @@
 
 #include "agent.h"
 #include "boot.h"
+#include "descriptors.h"
 #include "network.h"
 
 #define SHELL "/bin/sh"
@@ -112,6 +113,7 @@ static pid_t start_keeper(const char *device)
 
 	if (pid == 0) {
 		child_begin();
+		descriptors_close_from(STDERR_FILENO + 1);
 		network_keep_lease(device);
 	}
 	if (pid < 0)

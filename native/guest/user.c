@@ -107,7 +107,8 @@ int user_assume(const struct msgpack_value *params, struct user *user,
 
 		/* The agent's own; in a guest that is root. */
 		snprintf(uid, sizeof(uid), "%u", geteuid());
-		find_user(uid, &identity);
+		if (user)
+			find_user(uid, &identity);
 	} else if (found || msgpack_text(&value, text, sizeof(text))) {
 		return failure_set(failure, REASON_INVALID, "user", EINVAL,
 				   NULL);

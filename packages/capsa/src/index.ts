@@ -11,6 +11,7 @@ export {
   type PassedOver,
   PoolError,
   type ProbeReport,
+  SandboxError,
   StateError,
   VmBootError,
   VmConfig,
@@ -37,5 +38,6 @@ export type {
 export { GuestImage } from "./GuestImage.ts"
 export * as Logging from "./Logging.ts"
 export * as Metrics from "./Metrics.ts"
+export * as Sandbox from "./Sandbox.ts"
 export * as Vm from "./Vm.ts"
 export * as VmPool from "./VmPool.ts"

@@ -60,6 +60,8 @@ export const BootPlan = Schema.Struct({
   shares: Schema.Array(SharePlan),
   /** Whether the guest has a balloon to give memory back with. */
   balloon: Schema.Boolean,
+  /** Whether the guest has a port for its agent. */
+  agent: Schema.Boolean,
   /** What the backend's process may take of the host. */
   limits: Schema.optional(LimitsConfig)
 })
@@ -87,6 +89,8 @@ export interface PlanOptions {
   /** UUID of the machine. */
   readonly id: string
   readonly capabilities: Capabilities
+  /** Whether somebody is to talk to an agent in the guest. */
+  readonly agent?: boolean | undefined
   /** What is started where the configuration names no kernel. */
   readonly images?: GuestImages | undefined
 }
@@ -120,6 +124,7 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     disks: (config.disks ?? []).map((disk, index) => diskPlan(path, disk, index)),
     shares: (config.shares ?? []).map((share, index) => sharePlan(path, share, index)),
     balloon: config.balloon ?? false,
+    agent: options.agent ?? false,
     ...(config.limits === undefined ? {} : { limits: config.limits })
   } satisfies BootPlan
 })

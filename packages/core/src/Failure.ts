@@ -8,6 +8,7 @@ import * as Console from "./ConsoleError.ts"
 import * as KernelCmdline from "./KernelCmdlineError.ts"
 import * as Machine from "./MachineError.ts"
 import * as Pool from "./PoolError.ts"
+import * as Sandbox from "./SandboxError.ts"
 import * as State from "./StateError.ts"
 import * as VmBoot from "./VmBootError.ts"
 import * as VmConfig from "./VmConfigError.ts"
@@ -22,6 +23,7 @@ export const Failure = Schema.Union(
   Machine.MachineError,
   State.StateError,
   Console.ConsoleError,
+  Sandbox.SandboxError,
   Pool.PoolError,
   KernelCmdline.KernelCmdlineError
 )
@@ -36,6 +38,7 @@ export const reasons = {
   MachineError: Machine.reasons,
   StateError: State.reasons,
   ConsoleError: Console.reasons,
+  SandboxError: Sandbox.reasons,
   PoolError: Pool.reasons,
   KernelCmdlineError: KernelCmdline.reasons
 } as const satisfies Record<Failure["_tag"], unknown>

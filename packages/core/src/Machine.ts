@@ -15,6 +15,14 @@ export interface MachineStats {
   readonly consoleBytes?: number | undefined
 }
 
+/** Bytes to and from a program of the guest, in order. @category models */
+export interface Channel {
+  /** What the guest sends; ends when it, or the machine, is gone. To be consumed once; unread bytes hold the guest back. */
+  readonly bytes: Stream.Stream<Uint8Array>
+  /** Hands bytes over, in order; waits while the guest does not read. */
+  readonly write: (bytes: Uint8Array) => Effect.Effect<void, MachineError>
+}
+
 /**
  * A running machine. It belongs to the scope that booted it and is killed and freed when that scope closes.
  *
@@ -30,6 +38,8 @@ export interface Machine {
   readonly consoleLost: Effect.Effect<number>
   /** Puts bytes into the console's input; waits while its buffer is full. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, MachineError>
+  /** To the agent in the guest, for a plan that has one. */
+  readonly agent?: Channel | undefined
   /**
    * The stages that the backend itself sees (`created`, `loaded`, `started`), from the first, as they come; ends with the
    * machine. Their `atMs` count from the call of `boot`: what came before it, `Vm` adds.

@@ -40,7 +40,7 @@ export const capabilities: Capabilities = {
     balloon: supported,
     limits: process.platform === "linux" ? supported : unsupported("only Linux has cgroups"),
     processIsolation: unsupported("its processes have no jail"),
-    mainProcess: unsupported("the built-in guest runs a shell and nothing else")
+    mainProcess: supported
   }
 }
 

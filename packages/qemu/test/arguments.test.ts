@@ -81,8 +81,26 @@ describe("fromPlan", () => {
       "socket,id=console,fd=4",
       "socket,id=early,fd=5"
     ])
-    expect(connectionsOf({ console: "virtio" })).toEqual(["monitor", "console", "early"])
+    expect(connectionsOf({ ...plan, console: "virtio" })).toEqual(["monitor", "console", "early"])
     expect(connectionsOf(plan)).toEqual(["monitor", "console"])
+  })
+
+  test("an agent has a port of its own, beside the console's", () => {
+    const port = "virtserialport,chardev=agent,nr=1,name=capsa.agent"
+    const withAgent = { ...plan, agent: true }
+    expect(valuesOf(fromPlan(withAgent, host), "-device").slice(0, 3)).toEqual([
+      "pvpanic",
+      "virtio-serial-pci,max_ports=2",
+      port
+    ])
+    expect(connectionsOf(withAgent)).toEqual(["monitor", "console", "agent"])
+    const args = fromPlan({ ...withAgent, console: "virtio" }, host)
+    expect(valuesOf(args, "-device").slice(1, 4)).toEqual([
+      "virtio-serial-pci,max_ports=2",
+      "virtconsole,chardev=console",
+      port
+    ])
+    expect(valuesOf(args, "-chardev").at(-1)).toBe("socket,id=agent,fd=6")
   })
 
   test("without firmware tables the devices are virtio-mmio, and nothing needs ACPI", () => {

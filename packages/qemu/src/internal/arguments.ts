@@ -5,9 +5,16 @@ import { common, disks, escaped, virtio } from "./devices.ts"
 /** What runs the guest's instructions. @category models */
 export type Accelerator = "tcg" | "kvm"
 
+/** What a machine is connected with. */
+export type ConnectionName = "monitor" | "console" | "early" | "agent"
+
 /** Sockets that a machine inherits, as descriptors from 3 up in this order. */
-export const connectionsOf = (plan: Pick<BootPlan, "console">): ReadonlyArray<"monitor" | "console" | "early"> =>
-  plan.console === "serial" ? ["monitor", "console"] : ["monitor", "console", "early"]
+export const connectionsOf = (plan: Pick<BootPlan, "agent" | "console">): ReadonlyArray<ConnectionName> => [
+  "monitor",
+  "console",
+  ...(plan.console === "serial" ? [] : (["early"] as const)),
+  ...(plan.agent ? (["agent"] as const) : [])
+]
 
 const firstDescriptor = 3
 
@@ -72,6 +79,7 @@ export const fromPlan = (plan: BootPlan, host: Host): ReadonlyArray<string> => [
   plan.cmdline,
   ...connectionsOf(plan).flatMap((name, index) => (name === "monitor" ? monitor : chardev(name, index))),
   ...consoles(plan),
+  ...ports(plan),
   ...common(plan),
   ...disks(plan),
   ...endings,
@@ -106,13 +114,16 @@ const processor = (accelerator: Accelerator, cpus: number): ReadonlyArray<string
 ]
 
 const consoles = (plan: BootPlan): ReadonlyArray<string> =>
-  plan.console === "serial"
-    ? ["-serial", "chardev:console"]
-    : [
-        "-serial",
-        "chardev:early",
-        "-device",
-        `${virtio(plan, "virtio-serial")},max_ports=1`,
-        "-device",
-        "virtconsole,chardev=console"
-      ]
+  plan.console === "serial" ? ["-serial", "chardev:console"] : ["-serial", "chardev:early"]
+
+/** The console's port and the agent's share a device. */
+const ports = (plan: BootPlan): ReadonlyArray<string> => {
+  const devices = [
+    ...(plan.console === "virtio" ? ["virtconsole,chardev=console"] : []),
+    // The first port is for a console.
+    ...(plan.agent ? ["virtserialport,chardev=agent,nr=1,name=capsa.agent"] : [])
+  ]
+  if (devices.length === 0) return []
+  const serial = `${virtio(plan, "virtio-serial")},max_ports=${plan.agent ? 2 : 1}`
+  return [serial, ...devices].flatMap((device) => ["-device", device])
+}

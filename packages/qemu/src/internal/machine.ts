@@ -161,7 +161,10 @@ const handle = Effect.fnUntraced(function* (parts: Parts) {
     const connection = process.connections[index]
     return connection === undefined ? [] : [{ name, connection }]
   })
-  const outputs = connections.filter(({ name }) => name !== "monitor").map(({ connection }) => connection)
+  const outputs = connections
+    .filter(({ name }) => name === "console" || name === "early")
+    .map(({ connection }) => connection)
+  const agent = connections.find(({ name }) => name === "agent")?.connection
   const input = connections.find(({ name }) => name === "console")?.connection
   if (input === undefined) return yield* Effect.dieMessage("QEMU was started without a console")
   const consoleBytes = yield* Ref.make(0)
@@ -173,6 +176,7 @@ const handle = Effect.fnUntraced(function* (parts: Parts) {
     console: Stream.tap(merged(outputs), (bytes) => Ref.update(consoleBytes, (count) => count + bytes.byteLength)),
     consoleLost: Effect.succeed(0),
     write: (bytes) => Effect.mapError(input.write(bytes), notRunning),
+    agent: agent && { bytes: agent.bytes, write: (bytes) => Effect.mapError(agent.write(bytes), notRunning) },
     stages: Stream.concat(Stream.fromIterable(stages), Stream.drain(Stream.fromEffect(Deferred.await(exit)))),
     powerOff: plan.discovery === "firmware" ? command("system_powerdown") : Effect.zipRight(running, noPowerButton),
     kill: killed,

@@ -1,0 +1,19 @@
+/** The agent as a process of this host: all that it does but for bringing a guest up. */
+import * as Layer from "effect/Layer"
+import { layer } from "@capsa/testing"
+import { hostedAgent } from "./fixtures/hostedAgent.ts"
+import { suite, TestAgent, testerOf } from "./fixtures/sandboxSuite.ts"
+
+const { CAPSA_TEST_FILE_MIB = "100" } = Bun.env
+const timeoutMs = 300_000
+
+layer(Layer.scoped(TestAgent, hostedAgent))("an agent on this host", ({ live }) => {
+  suite(testerOf(live, timeoutMs), {
+    timeoutMs,
+    execs: 1000,
+    streamedMib: 100,
+    fileMib: Number(CAPSA_TEST_FILE_MIB),
+    files: 10_000,
+    findsAll: false
+  })
+})

@@ -1,0 +1,127 @@
+/** Sandboxes in real guests, the same for every backend: CAPSA_TEST_BACKEND chooses it (kvm or qemu, the default). */
+import { describe, expect } from "bun:test"
+import type { Backend, VmConfig } from "@capsa/core"
+import { layer, live } from "@capsa/testing"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Sandbox from "../src/Sandbox.ts"
+import * as Vm from "../src/Vm.ts"
+import { backend, backendName, capabilities, quick } from "./fixtures/realBackend.ts"
+import { suite, TestAgent, testerOf } from "./fixtures/sandboxSuite.ts"
+
+const { CAPSA_TEST_FILE_MIB = "100" } = Bun.env
+/** Emulators are slow, and emulators in emulators are slower still. */
+const testMs = 600_000
+const readyTimeout = "5 minutes"
+
+const { mainProcess } = capabilities.features
+const cause = mainProcess.supported ? "" : ` — skipped: ${backendName} has no way to an agent: ${mainProcess.reason}`
+
+const large = Sandbox.launch({ boot: quick, memory: "1GiB", readyTimeout })
+
+if (mainProcess.supported) {
+  layer(Layer.provide(Layer.scoped(TestAgent, large), backend))(`an agent in a guest on ${backendName}`, ({ live }) => {
+    suite(testerOf(live, testMs), {
+      timeoutMs: testMs,
+      execs: 1000,
+      streamedMib: 100,
+      fileMib: Number(CAPSA_TEST_FILE_MIB),
+      files: 10_000,
+      findsAll: true
+    })
+  })
+}
+
+const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>) =>
+  live.skipIf(!mainProcess.supported)(name, () => Effect.provide(body(), backend), testMs)
+
+const launch = (more: VmConfig = {}) => Sandbox.launch({ boot: quick, memory: "128MiB", readyTimeout, ...more })
+
+describe(`a sandbox on ${backendName}${cause}`, () => {
+  test("is a machine: its stages, its console, its name and clock", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* launch({ name: "my_sandbox.1" })
+      expect((yield* sandbox.stages).map(({ name }) => name)).toContain("agent")
+      expect(yield* sandbox.info).toMatchObject({ hostname: "my-sandbox.1" })
+      yield* sandbox.console.expect("capsa# ", { timeout: "1 minute" })
+      expect(yield* sandbox.console.run("hostname", { timeout: "1 minute" })).toMatchObject({ output: "my-sandbox.1\n" })
+      expect(yield* sandbox.exec("cat /proc/1/comm")).toMatchObject({ stdout: "init\n" })
+      const mounts = (yield* sandbox.info).mounts.map(({ target }) => target)
+      for (const target of ["/proc", "/sys", "/dev", "/dev/pts", "/dev/shm", "/run", "/tmp", "/sys/fs/cgroup"]) {
+        expect(mounts).toContain(target)
+      }
+    }))
+
+  test("shutdown: processes are asked, then the machine switches itself off", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* launch()
+      const polite = yield* sandbox.spawn("trap 'echo bye >/dev/console; exit 0' TERM; echo ready; while :; do sleep 0.1; done")
+      yield* sandbox.exec(["sleep", "0.5"])
+      expect(yield* sandbox.shutdown({ grace: "30 seconds" })).toEqual({ _tag: "PowerOff" })
+      expect(yield* polite.exit).toEqual({ exitCode: 0 })
+      expect(Buffer.from(yield* sandbox.console.history).toString()).toContain("bye")
+      expect(yield* Effect.flip(sandbox.exec(["true"]))).toMatchObject({ reason: "Disconnected" })
+    }))
+
+  test("shutdown: who does not obey is killed when the grace is over", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* launch()
+      const stubborn = yield* sandbox.spawn("trap '' TERM; while :; do sleep 0.1; done")
+      yield* sandbox.exec(["sleep", "0.5"])
+      expect(yield* sandbox.shutdown({ grace: "1 second" })).toEqual({ _tag: "PowerOff" })
+      expect(yield* stubborn.exit).toEqual({ exitCode: 137, signal: "SIGKILL" })
+    }))
+
+  test("the power button is as good, and ends what runs at the console, too", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* launch()
+      yield* sandbox.console.expect("capsa# ", { timeout: "1 minute" })
+      yield* sandbox.console.writeLine("sleep 1000")
+      const running = yield* sandbox.spawn(["sleep", "1000"])
+      expect(yield* sandbox.stop({ grace: "1 minute" })).toEqual({ _tag: "PowerOff" })
+      expect(yield* running.exit).toMatchObject({ signal: "SIGTERM" })
+    }))
+
+  test("main: the machine ends with it, with its status", () =>
+    Effect.gen(function* () {
+      const main = { argv: ["sh", "-c", 'echo "$GREETING from $(pwd) as $(id -u)"; exit 7'], env: { GREETING: "hello" }, cwd: "/tmp", user: "nobody" }
+      const vm = yield* Vm.launch({ boot: quick, memory: "128MiB", readyTimeout, main })
+      expect(yield* vm.wait).toEqual({ _tag: "PowerOff", status: 7 })
+      expect(Buffer.from(yield* vm.console.history).toString()).toContain("hello from /tmp as 65534")
+    }))
+
+  test("main: a signal is a status, and SIGTERM is passed on", () =>
+    Effect.gen(function* () {
+      const killed = yield* launch({ main: { argv: ["sh", "-c", "kill -KILL $$"] } })
+      expect(yield* killed.wait).toEqual({ _tag: "PowerOff", status: 137 })
+      const polite = yield* launch({ main: { argv: ["sh", "-c", "trap 'exit 9' TERM; echo main runs; while :; do sleep 0.1; done"] } })
+      yield* polite.console.expect("main runs", { timeout: "1 minute" })
+      expect(yield* polite.stop({ grace: "1 minute" })).toEqual({ _tag: "PowerOff", status: 9 })
+    }))
+
+  test("main: one that cannot be started fails the launch", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(launch({ main: { argv: ["no-such-program"] } }))
+      expect(error).toMatchObject({ _tag: "SandboxError", reason: "CannotStart", subject: "no-such-program" })
+    }))
+
+  test("a step of the start that fails is an error that names it", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(launch({ boot: { ...quick, cmdline: "capsa.share=nothing:ro:/data" } }))
+      expect(error).toMatchObject({ _tag: "SandboxError", reason: "StartFailed", step: "mount", subject: "/data" })
+    }))
+
+  test("a guest without an agent is given up, and says how far it came", () =>
+    Effect.gen(function* () {
+      const boot = { ...quick, cmdline: "capsa.init=/bin/sh" }
+      const error = yield* Effect.flip(launch({ boot, readyTimeout: "40 seconds" }))
+      expect(error).toMatchObject({ _tag: "VmBootError", reason: "Timeout", stage: "init", hint: expect.stringContaining("agent") })
+    }))
+
+  test("a guest that ends first says how", () =>
+    Effect.gen(function* () {
+      const boot = { ...quick, cmdline: "capsa.init=/bin/false" }
+      expect(yield* Effect.flip(launch({ boot }))).toMatchObject({ _tag: "VmBootError", reason: "InitFailed" })
+    }))
+})
