@@ -17,8 +17,8 @@ struct guest;
 
 enum agent_stage {
 	AGENT_SERVES,
-	AGENT_ASKS,  /* processes to end */
-	AGENT_KILLS, /* those that did not */
+	AGENT_ASKS,   /* processes to end */
+	AGENT_KILLS,  /* those that did not */
 	AGENT_LEAVES, /* the last words go out */
 };
 

@@ -27,8 +27,7 @@ static struct failure first_failure;
 void boot_note(const char *step, int error, const char *subject)
 {
 	if (!first_failure.reason)
-		failure_set(&first_failure, REASON_START, step, error,
-			    subject);
+		failure_set(&first_failure, REASON_START, step, error, subject);
 }
 
 int boot_failure(struct failure *failure)

@@ -364,9 +364,8 @@ static void speak_of_outputs(struct call *call)
 
 static void speak_of_end(struct call *call)
 {
-	bool failed = call->report_length > 0
-			      ? call->report[0] != REPORT_RESULT
-			      : !call->program;
+	bool failed = call->report_length > 0 ? call->report[0] != REPORT_RESULT
+					      : !call->program;
 
 	if (call->program && !failed)
 		say_exit(call);
@@ -399,7 +398,8 @@ void call_speak(struct call *call)
 	if (reported && call->pid == 0 && !call->end_told)
 		speak_of_end(call);
 	/* The host has forgotten it, too. */
-	if (call->end_told && (call->outputs[0].dropped || call->outputs[0].end_told) &&
+	if (call->end_told &&
+	    (call->outputs[0].dropped || call->outputs[0].end_told) &&
 	    (call->outputs[1].dropped || call->outputs[1].end_told))
 		call->host = NULL;
 }

@@ -23,20 +23,20 @@ struct connection;
 /* To the child. */
 struct call_input {
 	int fd;
-	bool ended;	    /* the host sends no more */
-	bool gone;	    /* nobody reads any more */
+	bool ended; /* the host sends no more */
+	bool gone;  /* nobody reads any more */
 	bool gone_told;
-	uint32_t granted;   /* bytes that the host may still send */
-	uint32_t consumed;  /* bytes to grant anew */
+	uint32_t granted;  /* bytes that the host may still send */
+	uint32_t consumed; /* bytes to grant anew */
 	uint32_t start;
 	uint32_t length;
-	uint8_t *bytes;	    /* INPUT_BYTES while there are some */
+	uint8_t *bytes; /* INPUT_BYTES while there are some */
 };
 
 /* From the child. */
 struct call_output {
 	int fd;
-	bool dropped;	/* the host wants no more */
+	bool dropped; /* the host wants no more */
 	bool end_told;
 	uint64_t credit; /* bytes that the host takes */
 	uint64_t sent;
@@ -44,11 +44,11 @@ struct call_output {
 
 struct call {
 	bool used;
-	bool program;	/* not the agent's own code */
-	bool main;	/* the machine ends with it */
+	bool program; /* not the agent's own code */
+	bool main;    /* the machine ends with it */
 	bool terminal;
 	bool started_told;
-	bool end_told;	/* its exit, result or failure */
+	bool end_told;           /* its exit, result or failure */
 	struct connection *host; /* NULL: gone, or not interested any more */
 	uint32_t id;
 	pid_t pid; /* 0: reaped */
@@ -66,8 +66,8 @@ struct calls {
 	struct call slots[CALLS_MAX];
 	struct trees trees;
 	const char *console; /* for the main process; NULL: the agent's own */
-	unsigned int first; /* whose turn it is to be first */
-	bool guest;	    /* the agent may change the machine itself */
+	unsigned int first;  /* whose turn it is to be first */
+	bool guest;          /* the agent may change the machine itself */
 	bool has_main;
 	bool main_ended;
 };

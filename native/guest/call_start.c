@@ -99,8 +99,8 @@ static int take_console(const char *console, struct call *call,
 			struct child_ends *ends)
 {
 	for (int i = 0; i < 3; i++) {
-		ends->fds[i] = console ? open(console, O_RDWR | O_NOCTTY |
-							       O_CLOEXEC)
+		ends->fds[i] = console ? open(console,
+					      O_RDWR | O_NOCTTY | O_CLOEXEC)
 				       : fcntl(i, F_DUPFD_CLOEXEC, 3);
 		if (ends->fds[i] < 0)
 			return -errno;
@@ -138,8 +138,7 @@ static int connect_child(struct calls *calls, struct call *call,
 		return error;
 	if (call->main)
 		return take_console(calls->console, call, ends);
-	if (call->program &&
-	    !msgpack_find(params, "tty", MSGPACK_ARRAY, &size))
+	if (call->program && !msgpack_find(params, "tty", MSGPACK_ARRAY, &size))
 		return make_terminal(call, &size, ends);
 	return make_pipes(call, work_flag(params, "stdin"), ends);
 }

@@ -10,7 +10,9 @@
 #include "call.h"
 
 /* How a greeting begins, in every version: what a deaf port listens for. */
-static const uint8_t greeting[] = { FRAME_HELLO, 0xa5, 'c', 'a', 'p', 's', 'a' };
+static const uint8_t greeting[] = {
+	FRAME_HELLO, 0xa5, 'c', 'a', 'p', 's', 'a'
+};
 
 enum {
 	GREETING_OFFSET = FRAME_HEAD_BYTES + 1, /* the array's head */
@@ -126,8 +128,7 @@ static int on_hello(struct connection *connection,
 	return 0;
 }
 
-static int on_ping(struct connection *connection,
-		   struct msgpack_reader *reader)
+static int on_ping(struct connection *connection, struct msgpack_reader *reader)
 {
 	struct msgpack_writer writer;
 	struct msgpack_value token;
@@ -178,8 +179,7 @@ static void on_shutdown(struct connection *connection, uint32_t id,
 	frame_output_end(&connection->output, &writer);
 }
 
-static int on_open(struct connection *connection,
-		   struct msgpack_reader *reader)
+static int on_open(struct connection *connection, struct msgpack_reader *reader)
 {
 	struct failure failure;
 	struct msgpack_value method;
@@ -301,8 +301,7 @@ static bool listens(const struct connection *connection)
 static int next_frame(const struct connection *connection, const uint8_t **body,
 		      uint32_t *length)
 {
-	if (!listens(connection) ||
-	    !frame_output_has_room(&connection->output))
+	if (!listens(connection) || !frame_output_has_room(&connection->output))
 		return 0;
 	return frame_input_peek(&connection->input, body, length);
 }

@@ -133,13 +133,14 @@ int dhcp_decode(const struct dhcp_client *client, const uint8_t *packet,
 	uint8_t type = 0;
 	size_t at = OPTIONS;
 
-	if (length < OPTIONS || memcmp(packet + OPTIONS - sizeof(magic), magic,
-				       sizeof(magic)) != 0)
+	if (length < OPTIONS ||
+	    memcmp(packet + OPTIONS - sizeof(magic), magic, sizeof(magic)) != 0)
 		return -EPROTO;
 	memcpy(&head, packet, sizeof(head));
 	if (head.operation != BOOT_REPLY ||
 	    head.transaction != client->transaction ||
-	    memcmp(head.hardware_address, client->mac, sizeof(client->mac)) != 0)
+	    memcmp(head.hardware_address, client->mac, sizeof(client->mac)) !=
+		    0)
 		return -EPROTO;
 	memset(lease, 0, sizeof(*lease));
 	lease->address = head.your_address;

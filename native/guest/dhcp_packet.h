@@ -33,8 +33,8 @@ struct dhcp_client {
 };
 
 /*
- * A request for an address asks for that of the lease; one that renews says that
- * it has it. Gives the length.
+ * A request for an address asks for that of the lease; one that renews says
+ * that it has it. Gives the length.
  */
 size_t dhcp_encode(const struct dhcp_client *client, enum dhcp_type type,
 		   const struct dhcp_lease *lease, int renews,

@@ -101,9 +101,8 @@ static bool is_folder(const char *path)
 static int make_folder(const char *path, mode_t mode, bool may_exist)
 {
 	if (mkdir(path, 0755))
-		return may_exist && errno == EEXIST && is_folder(path)
-			       ? 0
-			       : -errno;
+		return may_exist && errno == EEXIST && is_folder(path) ? 0
+								       : -errno;
 	/* Whatever the umask is. */
 	return chmod(path, mode) ? -errno : 0;
 }
@@ -141,7 +140,8 @@ static int remove_members(DIR *folder, unsigned int depth)
 	return error;
 }
 
-/* Never through a link: what is removed lies below the folder that was named. */
+/* Never through a link: what is removed lies below the folder that was named.
+ */
 static int remove_tree(int parent, const char *name, unsigned int depth)
 {
 	DIR *folder;

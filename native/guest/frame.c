@@ -70,7 +70,7 @@ struct msgpack_writer frame_output_begin(struct frame_output *output)
 
 	make_room(output->bytes, &output->start, output->length);
 	tail = output->bytes + output->length;
-	return (struct msgpack_writer){
+	return (struct msgpack_writer) {
 		.at = tail + FRAME_HEAD_BYTES,
 		.end = output->bytes + sizeof(output->bytes),
 	};

@@ -127,7 +127,8 @@ static void find_network(struct guest *guest, struct agent *agent,
 	struct guest_network *network;
 
 	(void)agent;
-	if (!network_is_ethernet(name) || strlen(name) >= sizeof(network->device))
+	if (!network_is_ethernet(name) ||
+	    strlen(name) >= sizeof(network->device))
 		return;
 	for (unsigned int i = 0; i < guest->network_count; i++) {
 		network = &guest->networks[i];

@@ -108,7 +108,7 @@ int msgpack_next(struct msgpack_reader *reader, struct msgpack_value *value)
 {
 	uint64_t head;
 
-	*value = (struct msgpack_value){ 0 };
+	*value = (struct msgpack_value) { 0 };
 	if (reader_take(reader, 1, &head))
 		return -EPROTO;
 	if (head < 0xc0 || head >= 0xe0)

@@ -14,7 +14,7 @@
 
 #define MSGPACK_INTEGER_MAX ((int64_t)9007199254740991)
 #define MSGPACK_DEPTH_MAX   8
-#define MSGPACK_MAP_MAX	    32 /* entries */
+#define MSGPACK_MAP_MAX     32 /* entries */
 
 enum msgpack_type {
 	MSGPACK_NIL,
@@ -52,10 +52,10 @@ int msgpack_next(struct msgpack_reader *reader, struct msgpack_value *value);
 int msgpack_skip(struct msgpack_reader *reader);
 
 /* Reads the members of a container. */
-static inline struct msgpack_reader
-msgpack_members(const struct msgpack_value *container)
+static inline struct msgpack_reader msgpack_members(
+	const struct msgpack_value *container)
 {
-	return (struct msgpack_reader){ container->bytes, container->end };
+	return (struct msgpack_reader) { container->bytes, container->end };
 }
 
 /* What a map of checked bytes has under a key of this type: 0, -ENOENT, or

@@ -159,9 +159,9 @@ static int ask(int fd, const struct dhcp_client *client, enum dhcp_type type,
 		if (count < 0)
 			continue;
 		kind = dhcp_decode(client, packet, (size_t)count, &answer);
-		if (type == DHCP_DISCOVER ? kind == DHCP_OFFER
-					  : kind == DHCP_ACK ||
-						    kind == DHCP_NAK) {
+		if (type == DHCP_DISCOVER
+			    ? kind == DHCP_OFFER
+			    : kind == DHCP_ACK || kind == DHCP_NAK) {
 			if (kind != DHCP_NAK)
 				*lease = answer;
 			return kind;
@@ -350,8 +350,7 @@ int network_await(int seconds, char *device, size_t size)
 	snprintf(device, size, "%s", "");
 	mkdir("/run/capsa", 0755);
 	mkdir(STATES, 0755);
-	if (wait.fd < 0 ||
-	    inotify_add_watch(wait.fd, STATES, IN_MOVED_TO) < 0)
+	if (wait.fd < 0 || inotify_add_watch(wait.fd, STATES, IN_MOVED_TO) < 0)
 		return -errno;
 	/* A device may still be on its way. */
 	while ((state = state_of_all(device, size)) == -EINPROGRESS ||
@@ -360,8 +359,7 @@ int network_await(int seconds, char *device, size_t size)
 
 		if (left <= 0 || poll(&wait, 1, (int)left) == 0)
 			return state == -ENODEV ? state : -ETIMEDOUT;
-		if (read(wait.fd, events, sizeof(events)) < 0 &&
-		    errno != EINTR)
+		if (read(wait.fd, events, sizeof(events)) < 0 && errno != EINTR)
 			return -errno;
 	}
 	close(wait.fd);

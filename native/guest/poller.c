@@ -25,8 +25,8 @@ void poller_add(struct poller *poller, int fd, short events, poller_ready ready,
 
 	if (index == POLLER_WATCHES_MAX)
 		return;
-	poller->fds[index] = (struct pollfd){ .fd = fd, .events = events };
-	poller->watches[index] = (struct poller_watch){ ready, owner, detail };
+	poller->fds[index] = (struct pollfd) { .fd = fd, .events = events };
+	poller->watches[index] = (struct poller_watch) { ready, owner, detail };
 	poller->count++;
 }
 

@@ -74,8 +74,7 @@ static int enter_folder(const struct msgpack_value *params,
 			     : 0;
 }
 
-void program_become(const struct msgpack_value *params,
-		    struct failure *failure)
+void program_become(const struct msgpack_value *params, struct failure *failure)
 {
 	struct msgpack_value value;
 	struct user user;

@@ -3,8 +3,8 @@
 #ifndef CAPSA_GUEST_PROTOCOL_H
 #define CAPSA_GUEST_PROTOCOL_H
 
-#define AGENT_VERSION	"0.1.0"
-#define AGENT_PORT	52
+#define AGENT_VERSION   "0.1.0"
+#define AGENT_PORT      52
 #define AGENT_PORT_NAME "capsa.agent"
 
 enum {

@@ -41,7 +41,7 @@ void failure_put(struct msgpack_writer *writer, const struct failure *failure)
 struct msgpack_writer report_begin(uint8_t *report, uint8_t kind)
 {
 	report[0] = kind;
-	return (struct msgpack_writer){
+	return (struct msgpack_writer) {
 		.at = report + 1,
 		.end = report + REPORT_BYTES_MAX,
 	};

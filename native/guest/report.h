@@ -13,13 +13,13 @@
 #include "protocol.h"
 
 /* Why a call failed, in the words that the host knows. */
-#define REASON_INVALID	   "Invalid"	 /* what was asked for makes no sense */
-#define REASON_BUSY	   "Busy"	 /* one call too many */
+#define REASON_INVALID     "Invalid"     /* what was asked for makes no sense */
+#define REASON_BUSY        "Busy"        /* one call too many */
 #define REASON_UNSTARTABLE "Unstartable" /* a program */
-#define REASON_FILE	   "File"
-#define REASON_UNSAFE	   "Unsafe" /* an archive that leads elsewhere */
-#define REASON_START	   "Start"  /* a step of bringing the guest up */
-#define REASON_DIED	   "Died"   /* the child, before it had reported */
+#define REASON_FILE        "File"
+#define REASON_UNSAFE      "Unsafe" /* an archive that leads elsewhere */
+#define REASON_START       "Start"  /* a step of bringing the guest up */
+#define REASON_DIED        "Died"   /* the child, before it had reported */
 
 struct failure {
 	const char *reason;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Archives as POSIX has them (pax), in a stream. Written: ustar headers, with an
- * extended one before where a value does not fit. Read: these, and the long
+ * Archives as POSIX has them (pax), in a stream. Written: ustar headers, with
+ * an extended one before where a value does not fit. Read: these, and the long
  * names of GNU tar.
  */
 #ifndef CAPSA_GUEST_TAR_H
@@ -40,7 +40,7 @@ struct tar_reader {
 	/* Like read(2), but -errno. */
 	ssize_t (*read)(void *from, void *bytes, size_t length);
 	void *from;
-	int64_t left;	 /* of the last entry's content */
+	int64_t left;    /* of the last entry's content */
 	int64_t padding; /* after it */
 };
 

@@ -334,8 +334,7 @@ int tar_read_entry(struct tar_reader *reader, struct tar_entry *entry)
 		int error;
 
 		if (!is_extension(header.type))
-			return take_header(&header, &extension, reader,
-					   entry)
+			return take_header(&header, &extension, reader, entry)
 				       ? -EPROTO
 				       : 1;
 		error = take_extension(reader, header.type, &extension, entry);

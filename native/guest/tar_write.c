@@ -92,8 +92,7 @@ int tar_write_entry(int fd, const struct tar_entry *entry)
 	if (strlen(entry->path) > sizeof(((struct tar_header *)0)->name))
 		length = put_record(records, length, "path", entry->path);
 	if (strlen(entry->target) > sizeof(((struct tar_header *)0)->link))
-		length = put_record(records, length, "linkpath",
-				    entry->target);
+		length = put_record(records, length, "linkpath", entry->target);
 	if (!put_octal(probe, sizeof(probe), entry->size))
 		length = put_number_record(records, length, "size",
 					   entry->size);

@@ -10,7 +10,7 @@
 
 void trees_open(struct trees *trees, const char *path)
 {
-	*trees = (struct trees){ .folder = -1 };
+	*trees = (struct trees) { .folder = -1 };
 	mkdir(path, 0755);
 	trees->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }

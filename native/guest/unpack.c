@@ -27,8 +27,8 @@ struct unpacking {
 	struct tar_reader reader;
 	struct tar_entry entry;
 	const char *path; /* of the root */
-	int root;	  /* -1 until its entry came, or one that is below */
-	bool done;	  /* the root was no folder: there can be no more */
+	int root;         /* -1 until its entry came, or one that is below */
+	bool done;        /* the root was no folder: there can be no more */
 	int64_t entries;
 	struct finish *folders;
 	const char *step;
@@ -50,7 +50,7 @@ static int unsafe(struct unpacking *unpacking, const char *step)
 
 static struct timespec time_of(int64_t seconds)
 {
-	return (struct timespec){ .tv_sec = (time_t)seconds };
+	return (struct timespec) { .tv_sec = (time_t)seconds };
 }
 
 /* Nothing but a folder may stand in the way. */
@@ -138,8 +138,7 @@ static int unpack_hard_link(struct unpacking *unpacking, const struct below *at)
 		error = unsafe(unpacking, "hard link");
 	if (!error)
 		error = make_way(at);
-	if (!error &&
-	    linkat(other.folder, other.name, at->folder, at->name, 0))
+	if (!error && linkat(other.folder, other.name, at->folder, at->name, 0))
 		error = -errno;
 	close(other.folder);
 	return error;
@@ -169,8 +168,7 @@ static int unpack_folder(struct unpacking *unpacking, const struct below *at)
 	if (mkdirat(at->folder, at->name, 0700)) {
 		if (errno != EEXIST)
 			return -errno;
-		if (fstatat(at->folder, at->name, &status,
-			    AT_SYMLINK_NOFOLLOW))
+		if (fstatat(at->folder, at->name, &status, AT_SYMLINK_NOFOLLOW))
 			return -errno;
 		if (!S_ISDIR(status.st_mode))
 			return unsafe(unpacking, "folder");
@@ -269,10 +267,10 @@ static int finish_folders(struct unpacking *unpacking)
 		struct below below = { .folder = -1 };
 		int root = below_open(unpacking->root, at->path, &below);
 		int fd = root < 0 ? -1
-			 : root ? fcntl(unpacking->root, F_DUPFD_CLOEXEC, 0)
-				: openat(below.folder, below.name,
-					 O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-						 O_CLOEXEC);
+			 : root   ? fcntl(unpacking->root, F_DUPFD_CLOEXEC, 0)
+				  : openat(below.folder, below.name,
+					   O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+						   O_CLOEXEC);
 
 		if (below.folder >= 0)
 			close(below.folder);

@@ -33,8 +33,7 @@ static bool parse_number(const char *text, uint32_t *number)
 	return true;
 }
 
-static void identity_fill(struct identity *identity,
-			  const struct passwd *entry)
+static void identity_fill(struct identity *identity, const struct passwd *entry)
 {
 	identity->uid = entry->pw_uid;
 	identity->gid = entry->pw_gid;

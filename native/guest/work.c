@@ -8,8 +8,8 @@ static const struct {
 	const char *name;
 	work run;
 } works[] = {
-	{ "read", work_read },	   { "write", work_write },
-	{ "list", work_list },	   { "stat", work_stat },
+	{ "read", work_read },     { "write", work_write },
+	{ "list", work_list },     { "stat", work_stat },
 	{ "mkdir", work_mkdir },   { "remove", work_remove },
 	{ "rename", work_rename }, { "pack", work_pack },
 	{ "unpack", work_unpack }, { "info", work_info },

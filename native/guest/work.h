@@ -39,8 +39,8 @@ int work_info(const struct msgpack_value *params, struct msgpack_writer *result,
 int work_start(const struct msgpack_value *params,
 	       struct msgpack_writer *result, struct failure *failure);
 
-/* The parameters. A path has less than PATH_MAX bytes; a number is not negative;
- * what is not there, or of another type, is `otherwise` or false. */
+/* The parameters. A path has less than PATH_MAX bytes; a number is not
+ * negative; what is not there, or of another type, is `otherwise` or false. */
 int work_path(const struct msgpack_value *params, const char *key, char *path,
 	      struct failure *failure);
 int64_t work_number(const struct msgpack_value *params, const char *key,

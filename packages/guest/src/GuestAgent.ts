@@ -15,7 +15,7 @@ import { output } from "./internal/run.ts"
 import { stage } from "./Progress.ts"
 
 /**
- * A build of it. `identity` tells it from every other.
+ * A build of it.
  *
  * @since 0.1.0
  * @category models
@@ -23,7 +23,14 @@ import { stage } from "./Progress.ts"
 export interface GuestAgent {
   /** Absolute path of the program. */
   readonly program: string
-  readonly identity: string
+  /** Tells it from every other: the same gives the same program, byte for byte. */
+  readonly provenance: {
+    /** A hash of the sources. */
+    readonly sources: string
+    readonly compiler: string
+    /** The C library's package. */
+    readonly library: string
+  }
 }
 
 const folder = Bun.fileURLToPath(new URL("../../../native/guest", import.meta.url))
@@ -66,9 +73,9 @@ export const agent = Effect.gen(function* () {
   const path = yield* Path.Path
   const compiler = (yield* output(Command.make("gcc", "--version"))).toString().split("\n")[0] ?? ""
   const musl = yield* Apt.resolve("musl-dev")
-  const inputs = [yield* sources, Apt.identity(musl), compiler]
-  const built = yield* Cache.entry("agent", inputs, (target) => build(musl, target))
-  return { program: path.join(built, "capsa-init"), identity: inputs.join(", ") } satisfies GuestAgent
+  const provenance = { sources: yield* sources, compiler, library: Apt.identity(musl) }
+  const built = yield* Cache.entry("agent", Object.values(provenance), (target) => build(musl, target))
+  return { program: path.join(built, "capsa-init"), provenance } satisfies GuestAgent
 }).pipe(Effect.withSpan("GuestAgent.agent"))
 
 const build = Effect.fn("GuestAgent.build")(

@@ -27,6 +27,8 @@ import * as TinyKernel from "./TinyKernel.ts"
 export const GuestImage = Schema.Struct({
   kernel: Schema.String,
   initrd: Schema.String,
+  /** JSON: what the initrd was built from, and hashes. */
+  initrdProvenance: Schema.String,
   /** What `uname -r` says in the guest. */
   kernelRelease: Schema.String
 })
@@ -51,7 +53,7 @@ export const debian = Effect.gen(function* () {
 const buildDebian = Effect.gen(function* () {
   const kernel = yield* Debian.kernel
   const initrd = yield* initrdFor("debian-initrd", kernel.identity, KernelModules.closure(kernel.modules, guestModules))
-  return { kernel: kernel.bzImage, initrd, kernelRelease: kernel.release } satisfies GuestImage
+  return { kernel: kernel.bzImage, ...initrd, kernelRelease: kernel.release } satisfies GuestImage
 })
 
 /**
@@ -91,7 +93,7 @@ const buildTiny = Effect.gen(function* () {
   const initrd = yield* initrdFor("tiny-initrd", "", Effect.succeed([]))
   return {
     kernel: vmlinux,
-    initrd,
+    ...initrd,
     kernelRelease: release,
     vmlinux,
     bzImage,
@@ -129,7 +131,7 @@ const initrdFor = Effect.fnUntraced(function* <R>(
   const path = yield* Path.Path
   const agent = yield* GuestAgent.agent
   const busybox = yield* Debian.busybox
-  const inputs = [Initrd.revision, revision, ...guestModules, kernel, busybox.identity, agent.identity]
+  const inputs = [Initrd.revision, revision, ...guestModules, kernel, busybox.identity, ...Object.values(agent.provenance)]
   const folder = yield* Cache.entry(name, inputs, (folder) =>
     Effect.gen(function* () {
       const program = yield* fs.readFile(busybox.program)
@@ -137,13 +139,22 @@ const initrdFor = Effect.fnUntraced(function* <R>(
         init: yield* fs.readFile(agent.program),
         busybox: program,
         modules: yield* modules,
-        extra: [...userDatabase, ...commands(program)]
+        extra: [...userDatabase, ...places, ...commands(program)]
       })
       yield* fs.writeFile(path.join(folder, "initrd"), archive)
+      const provenance = {
+        agent: { ...agent.provenance, program: sha256(yield* fs.readFile(agent.program)) },
+        busybox: busybox.identity,
+        kernel,
+        initrd: sha256(archive)
+      }
+      yield* fs.writeFileString(path.join(folder, "provenance.json"), `${JSON.stringify(provenance, null, 2)}\n`)
     }).pipe(Effect.catchTags({ BadArgument: failed, SystemError: failed }))
   )
-  return path.join(folder, "initrd")
+  return { initrd: path.join(folder, "initrd"), initrdProvenance: path.join(folder, "provenance.json") }
 })
+
+const sha256 = (content: Uint8Array) => new Bun.CryptoHasher("sha256").update(content).digest("hex")
 
 const text = new TextEncoder()
 
@@ -155,6 +166,14 @@ const userDatabase: ReadonlyArray<Cpio.Entry> = [
     content: text.encode("root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
   },
   { type: "file", path: "etc/group", content: text.encode("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n") }
+]
+
+/** Where scripts and people look for commands. */
+const places: ReadonlyArray<Cpio.Entry> = [
+  { type: "folder", path: "usr" },
+  { type: "link", path: "usr/bin", target: "../bin" },
+  { type: "link", path: "usr/sbin", target: "../bin" },
+  { type: "link", path: "sbin", target: "bin" }
 ]
 
 /** A shell finds busybox's commands by itself; a program that is started without one needs a file. */

@@ -74,8 +74,28 @@ export const upload = <A, I>(
 /** The answer of work that has none. */
 export const Nothing = Schema.Struct({})
 
-const readAll = (stream: Stream.Stream<Uint8Array, SandboxError>): Effect.Effect<Uint8Array, SandboxError> =>
-  Effect.map(Stream.runCollect(stream), (pieces) => Buffer.concat(Chunk.toReadonlyArray(pieces)))
+/** What a guest makes the host hold at a time. */
+const wholeBytesMax = 1024 * 1024 * 1024
+const entriesMax = 1_000_000
+
+const readAll = (path: string, stream: Stream.Stream<Uint8Array, SandboxError>) =>
+  stream.pipe(
+    Stream.mapAccumEffect(0, (before, bytes) => {
+      const length = before + bytes.length
+      return length > wholeBytesMax ? Effect.fail(tooLarge(path)) : Effect.succeed([length, bytes] as const)
+    }),
+    Stream.runCollect,
+    Effect.map((pieces): Uint8Array => Buffer.concat(Chunk.toReadonlyArray(pieces)))
+  )
+
+const tooLarge = (subject: string): SandboxError =>
+  new SandboxError({
+    reason: "FileFailed",
+    subject,
+    errno: "EFBIG",
+    detail: "The file, or the list, is too long to be held whole: more than 1 GiB, or a million entries",
+    hint: "Take it piece by piece, with `files.stream`."
+  })
 
 export const make = (session: Session): SandboxFiles => {
   const told = (method: string, asked: Readonly<Record<string, Value | undefined>>) =>
@@ -84,7 +104,7 @@ export const make = (session: Session): SandboxFiles => {
     download(session, "read", params({ path, offset, length, user })).pipe(Stream.withSpan("Sandbox.files.stream"))
   const stat: SandboxFiles["stat"] = (path, { follow = true, user } = {}) =>
     ask(session, "stat", params({ path, follow, user }), Entry)
-  const read: SandboxFiles["read"] = (path, options) => readAll(stream(path, options))
+  const read: SandboxFiles["read"] = (path, options) => readAll(path, stream(path, options))
 
   return {
     read: Effect.fn("Sandbox.files.read")(read),
@@ -133,9 +153,9 @@ const list = (session: Session, path: string, { user }: FileOptions) =>
           Effect.forEach(
             bodies,
             (body) =>
-              Effect.map(Effect.mapError(Effect.flatMap(decode(body), decodeEntry), () => badList), (entry) => {
-                entries.push(entry)
-              }),
+              Effect.flatMap(Effect.mapError(Effect.flatMap(decode(body), decodeEntry), () => badList), (entry) =>
+                entries.push(entry) > entriesMax ? Effect.fail(tooLarge(path)) : Effect.void
+              ),
             { discard: true }
           )
       })
