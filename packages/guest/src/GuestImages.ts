@@ -107,6 +107,7 @@ const guestModules = [
   "virtio_blk",
   "virtio_net",
   "virtio-rng",
+  "virtio_balloon",
   "button",
   "evdev",
   "pvpanic-mmio",
