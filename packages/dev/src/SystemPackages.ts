@@ -155,10 +155,10 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: { apt: "clang-format", dnf: "clang-tools-extra", pacman: "clang", apk: "clang-extra-tools", brew: "llvm" }
   },
   {
-    isPresent: commands("llvm-symbolizer"),
+    isPresent: commands("llvm-profdata", "llvm-cov", "llvm-symbolizer"),
     purpose: "tests",
-    essential: false,
-    why: "names functions in the sanitizers' reports",
+    essential: true,
+    why: "measures which lines the C tests reach; names functions in the sanitizers' reports",
     names: { ...same("llvm") }
   },
   {
