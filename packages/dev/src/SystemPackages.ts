@@ -197,6 +197,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("lz4")
   },
   {
+    isPresent: commands("mke2fs"),
+    purpose: "tests",
+    essential: true,
+    why: "makes the disks that tests boot",
+    names: same("e2fsprogs")
+  },
+  {
     isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),
     purpose: "tests",
     essential: true,

@@ -14,6 +14,7 @@ import { GuestError } from "./GuestError.ts"
 import * as Initrd from "./Initrd.ts"
 import * as KernelModules from "./KernelModules.ts"
 import * as TinyKernel from "./TinyKernel.ts"
+import * as Toolbox from "./Toolbox.ts"
 
 /**
  * What a machine needs to boot; absolute paths.
@@ -98,6 +99,32 @@ const buildTiny = Effect.gen(function* () {
     provenance
   } satisfies TinyImage
 })
+
+/**
+ * A disk that the tiny kernel boots from without an initrd, as `root=/dev/vda`, read-only too: the distribution's own
+ * programs, our init and the same shell prompt.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ToolboxImage = Schema.Struct({ disk: Schema.String, provenance: Schema.String })
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type ToolboxImage = typeof ToolboxImage.Type
+
+/**
+ * The toolbox: fio, git, e2fsprogs, socat and others, with all that they need.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const toolbox = Effect.gen(function* () {
+  const init = yield* Initrd.init
+  const recipe = [...Toolbox.recipe, Buffer.from(init).toString()]
+  return yield* Cache.remembered("toolbox", recipe, ToolboxImage, Apt.retryWithFreshLists(Toolbox.image))
+}).pipe(Effect.withSpan("GuestImages.toolbox"))
 
 /** What Debian and Ubuntu build as modules of the devices that a capsa machine has. */
 const guestModules = [
