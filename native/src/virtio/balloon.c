@@ -28,7 +28,9 @@ enum {
 	BALLOON_QUEUE_SIZE = 128,
 	/* Of one turn, by what giving it back costs. */
 	BALLOON_TURN_BYTES = 8 * 1024 * 1024,
-	/* Giving back less costs as much, even nothing. No host page is larger.
+	/*
+	 * Giving back less costs as much, even nothing. No host page is
+	 * larger, so a request is never cut within one.
 	 */
 	BALLOON_PIECE_BYTES = 64 * 1024,
 	/*
@@ -88,7 +90,7 @@ static uint64_t balloon_get(const atomic_uint_fast64_t *value)
 	return atomic_load_explicit(value, memory_order_relaxed);
 }
 
-/* In pieces, so that a request is cut where host pages are not. */
+/* In whole pieces. */
 static uint32_t balloon_cost(uint64_t length)
 {
 	uint32_t pieces = (uint32_t)(length / BALLOON_PIECE_BYTES) +

@@ -101,21 +101,8 @@ const buildTiny = Effect.gen(function* () {
 })
 
 /**
- * A disk that the tiny kernel boots from without an initrd, as `root=/dev/vda`, read-only too: the distribution's own
- * programs, our init and the same shell prompt.
- *
- * @since 0.1.0
- * @category models
- */
-export const ToolboxImage = Schema.Struct({ disk: Schema.String, provenance: Schema.String })
-/**
- * @since 0.1.0
- * @category models
- */
-export type ToolboxImage = typeof ToolboxImage.Type
-
-/**
- * The toolbox: fio, git, e2fsprogs, socat and others, with all that they need.
+ * A disk with fio, git, e2fsprogs, socat and others, our init and the same shell prompt. The tiny kernel boots it as
+ * `root=/dev/vda`, without an initrd.
  *
  * @since 0.1.0
  * @category images
@@ -123,7 +110,7 @@ export type ToolboxImage = typeof ToolboxImage.Type
 export const toolbox = Effect.gen(function* () {
   const init = yield* Initrd.init
   const recipe = [...Toolbox.recipe, Buffer.from(init).toString()]
-  return yield* Cache.remembered("toolbox", recipe, ToolboxImage, Apt.retryWithFreshLists(Toolbox.image))
+  return yield* Cache.remembered("toolbox", recipe, Toolbox.Toolbox, Apt.retryWithFreshLists(Toolbox.image))
 }).pipe(Effect.withSpan("GuestImages.toolbox"))
 
 /** What Debian and Ubuntu build as modules of the devices that a capsa machine has. */

@@ -8,6 +8,7 @@ import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Apt from "./Apt.ts"
 import * as Cache from "./Cache.ts"
 import * as Debian from "./Debian.ts"
@@ -22,12 +23,17 @@ import { stage } from "./Progress.ts"
  * @since 0.1.0
  * @category models
  */
-export interface Toolbox {
-  /** A raw disk with an ext4 file system: a root for a kernel that has virtio-blk and ext4 built in. */
-  readonly disk: string
+export const Toolbox = Schema.Struct({
+  /** A raw disk with an ext4 file system: a root for a kernel that has virtio-blk and ext4 built in, read-only too. */
+  disk: Schema.String,
   /** JSON: what it was built from, and its hash. */
-  readonly provenance: string
-}
+  provenance: Schema.String
+})
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Toolbox = typeof Toolbox.Type
 
 /** What is asked of the distribution; what these depend on comes along. */
 const programs = [
@@ -63,7 +69,7 @@ const buildRevision = "1"
 export const recipe: ReadonlyArray<string> = [buildRevision, Initrd.revision, ...programs]
 
 /**
- * Builds the image unless it is in the cache; half a minute, most of it fetching 85 MB.
+ * Builds the image unless it is in the cache: fetches 85 MB, and takes half a minute.
  *
  * @since 0.1.0
  * @category images
