@@ -40,7 +40,7 @@ extern "C" {
 /* vCPUs of one machine. */
 #define CAPSA_CPUS_MAX 64u
 /* Disks, and shared folders, of one machine. */
-#define CAPSA_DISKS_MAX 8u
+#define CAPSA_DISKS_MAX  8u
 #define CAPSA_SHARES_MAX 8u
 /* Disks, shares and balloon of one machine together. */
 #define CAPSA_DEVICES_MAX 14u
@@ -133,7 +133,7 @@ struct capsa_disk {
 
 enum capsa_share_flags {
 	CAPSA_SHARE_READ_ONLY = 1, /* every change is refused */
-	CAPSA_SHARE_OWNER = 2, /* all files seem to belong to owner */
+	CAPSA_SHARE_OWNER = 2,     /* all files seem to belong to owner */
 };
 
 /* How long the guest may trust what it knows of a share. */
@@ -363,7 +363,11 @@ CAPSA_EXPORT uint32_t capsa_console_write(struct capsa *capsa, uint32_t machine,
 					  const uint8_t *input, uint32_t length,
 					  uint32_t *accepted);
 
-/* Counters of a machine. Status: OK, STALE_HANDLE, INVALID_ARGUMENT. */
+/*
+ * Counters of a machine. A guest with a balloon is asked, at most once a
+ * second, what its next answer says of its memory.
+ * Status: OK, STALE_HANDLE, INVALID_ARGUMENT.
+ */
 CAPSA_EXPORT uint32_t capsa_stats(struct capsa *capsa, uint32_t machine,
 				  struct capsa_stats *stats);
 

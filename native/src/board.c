@@ -10,6 +10,7 @@
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
+#include "virtio/balloon.h"
 #include "virtio/console.h"
 #include "virtio/rng.h"
 
@@ -18,7 +19,8 @@ struct arch_shape board_shape(const struct machine_config *config)
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		.virtio_count = 2, /* console and entropy */
+		/* console and entropy, and what the machine has */
+		.virtio_count = 2 + config->balloon,
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -186,6 +188,17 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+static enum capsa_status board_add_balloon(struct board *board, int vm_fd,
+					   struct loop *loop,
+					   struct capsa_error *error)
+{
+	int result = virtio_balloon_create(&board->balloon);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-balloon");
+	return board_add_virtio(board, vm_fd, board->balloon, loop, error);
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
@@ -195,6 +208,8 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && board->machine->config.balloon)
+		status = board_add_balloon(board, vm_fd, loop, error);
 	return status;
 }
 
@@ -224,4 +239,17 @@ void board_console_input(struct board *board)
 		virtio_console_input(board->console);
 	else
 		arch_platform_input(board->platform);
+}
+
+void board_stats(struct board *board, struct capsa_stats *stats)
+{
+	struct virtio_balloon_stats balloon = { 0 };
+
+	if (board->balloon)
+		virtio_balloon_stats(board->balloon, &balloon);
+	stats->balloon_held = balloon.held;
+	stats->balloon_reported = balloon.reported;
+	stats->guest_total = balloon.total;
+	stats->guest_free = balloon.free;
+	stats->guest_available = balloon.available;
 }

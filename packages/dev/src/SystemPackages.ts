@@ -155,10 +155,10 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: { apt: "clang-format", dnf: "clang-tools-extra", pacman: "clang", apk: "clang-extra-tools", brew: "llvm" }
   },
   {
-    isPresent: commands("llvm-symbolizer"),
+    isPresent: commands("llvm-profdata", "llvm-cov", "llvm-symbolizer"),
     purpose: "tests",
-    essential: false,
-    why: "names functions in the sanitizers' reports",
+    essential: true,
+    why: "measures which lines the C tests reach; names functions in the sanitizers' reports",
     names: { ...same("llvm") }
   },
   {
@@ -195,6 +195,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     essential: true,
     why: "compresses the tiny kernel: the format that unpacks fastest",
     names: same("lz4")
+  },
+  {
+    isPresent: commands("mke2fs"),
+    purpose: "tests",
+    essential: true,
+    why: "makes the disks that tests boot",
+    names: same("e2fsprogs")
   },
   {
     isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),
