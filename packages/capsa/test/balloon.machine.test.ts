@@ -45,7 +45,7 @@ describe(`a balloon on ${backendName}`, () => {
       expect(used - before).toBeGreaterThan(1000 * mib)
       yield* run(vm, "rm /tmp/file && echo 3 > /proc/sys/vm/drop_caches")
       const after = yield* statsWhen(vm, (stats) => resident(stats) <= used - 900 * mib)
-      expect(after.balloon?.reportedBytes).toBeGreaterThanOrEqual(900 * mib)
+      if (backendName === "kvm") expect(after.balloon?.reportedBytes).toBeGreaterThanOrEqual(900 * mib)
       expect(after.balloon?.heldBytes).toBe(0)
       // And the guest can have it again.
       yield* run(vm, "dd if=/dev/zero of=/tmp/file bs=1M count=1024")

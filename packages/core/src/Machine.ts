@@ -23,8 +23,8 @@ export interface MachineStats {
 export interface BalloonStats {
   /** Bytes that the guest says its balloon holds. */
   readonly heldBytes: number
-  /** Bytes that were given back because they were free, in total: the guest may have taken them again. */
-  readonly reportedBytes: number
+  /** Bytes that were given back because they were free, in total: the guest may have taken them again. QEMU does not tell. */
+  readonly reportedBytes?: number | undefined
 }
 
 /** Memory as a guest counts it, true or not. @category models */
