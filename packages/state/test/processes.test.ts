@@ -16,7 +16,9 @@ describe("a process", () => {
   live("is found by its number, with its arguments", () =>
     Effect.gen(function* () {
       const { pid } = yield* child("/bin/sleep", "600")
-      expect(Option.getOrThrow(yield* find(pid))).toMatchObject({ pid, argv: ["/bin/sleep", "600"] })
+      // Between its birth and the start of its program a process has no arguments.
+      const found = yield* Effect.repeat(find(pid), { until: Option.exists(({ argv }) => argv.length > 0) })
+      expect(Option.getOrThrow(found)).toMatchObject({ pid, argv: ["/bin/sleep", "600"] })
     })
   )
 
