@@ -7,10 +7,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "context.h"
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
 #include "virtio/console.h"
+#include "virtio/fs.h"
 #include "virtio/rng.h"
 
 struct arch_shape board_shape(const struct machine_config *config)
@@ -18,7 +20,8 @@ struct arch_shape board_shape(const struct machine_config *config)
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		.virtio_count = 2, /* console and entropy */
+		/* Console and entropy first. */
+		.virtio_count = 2 + config->share_count,
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -186,15 +189,44 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+static enum capsa_status board_add_share(struct board *board, int vm_fd,
+					 const struct share_config *share,
+					 struct loop *loop,
+					 struct capsa_error *error)
+{
+	struct virtio_device **device = &board->shares[board->share_count];
+	struct workers *workers;
+	enum capsa_status status;
+	int result = context_blocking(board->machine->capsa, &workers);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-fs");
+	result = virtio_fs_create(device, share,
+				  board->machine->config.memory_bytes, workers);
+	if (result < 0)
+		return error_set(error, CAPSA_STATUS_SHARE_FOLDER, -result,
+				 "open", share->path, NULL,
+				 "the folder cannot be opened");
+	status = board_add_virtio(board, vm_fd, *device, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->share_count++;
+	return status;
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
+	const struct machine_config *config = &board->machine->config;
 	enum capsa_status status = board_create_platform(board, vm_fd, error);
 
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
+	for (uint32_t i = 0;
+	     status == CAPSA_STATUS_OK && i < config->share_count; i++)
+		status = board_add_share(board, vm_fd, &config->shares[i], loop,
+					 error);
 	return status;
 }
 
@@ -224,4 +256,10 @@ void board_console_input(struct board *board)
 		virtio_console_input(board->console);
 	else
 		arch_platform_input(board->platform);
+}
+
+void board_stats(const struct board *board, struct capsa_stats *stats)
+{
+	for (uint32_t i = 0; i < board->share_count; i++)
+		stats->share_requests += virtio_fs_requests(board->shares[i]);
 }
