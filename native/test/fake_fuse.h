@@ -148,7 +148,7 @@ static inline int fake_fuse_ask(struct fake_fuse *fuse, uint32_t opcode,
 	fuse->replied = written - (uint32_t)sizeof(answer);
 	if (answer.error != 0 && fuse->replied != 0)
 		exit(5);
-	if (fuse->replied > 0)
+	if (reply && fuse->replied > 0)
 		memcpy(reply, out + sizeof(answer), fuse->replied);
 	free(request);
 	free(out);
