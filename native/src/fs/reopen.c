@@ -35,12 +35,6 @@ static int reopen_collect(struct fs_inodes *inodes, struct fs_inode *inode,
 	return result;
 }
 
-static void reopen_put(struct fs_inodes *inodes, const struct reopen_path *path)
-{
-	for (uint32_t i = 0; i < path->count; i++)
-		fs_inodes_put(inodes, path->inodes[i]);
-}
-
 /* What has the name is not, or no more, what is looked for. */
 static int reopen_stale(int error)
 {
@@ -110,14 +104,25 @@ static int reopen_step(struct fs_inodes *inodes, struct fs_inode *inode,
 	return 0;
 }
 
+/*
+ * Each is put back as soon as the next one has its descriptor, so that a deep
+ * tree needs no more of them than a flat one.
+ */
 static int reopen_walk(struct fs_inodes *inodes, struct fs_inode *inode)
 {
 	struct reopen_path path;
 	int error = reopen_collect(inodes, inode, &path);
 
-	for (uint32_t i = path.count - 1; error == 0 && i > 0; i--)
-		error = reopen_step(inodes, path.inodes[i - 1], path.inodes[i]);
-	reopen_put(inodes, &path);
+	while (path.count > 1) {
+		uint32_t last = path.count - 1;
+
+		if (error == 0)
+			error = reopen_step(inodes, path.inodes[last - 1],
+					    path.inodes[last]);
+		fs_inodes_put(inodes, path.inodes[last]);
+		path.count--;
+	}
+	fs_inodes_put(inodes, path.inodes[0]);
 	return error;
 }
 
