@@ -58,6 +58,8 @@ static void open_share(struct share *one, uint64_t ring)
 
 static void bring_up(struct share *one)
 {
+	/* The rings are the device's until it is reset. */
+	fake_write32(one->mmio, VIRTIO_MMIO_STATUS, 0);
 	for (uint32_t i = 0; i < QUEUES; i++)
 		one->queues[i] = fake_queue(
 			&memory, one->ring + i * FAKE_RING_BYTES, SIZE);
