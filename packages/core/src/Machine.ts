@@ -13,6 +13,8 @@ export interface MachineStats {
   readonly exits?: number | undefined
   /** Bytes the guest wrote to its console. */
   readonly consoleBytes?: number | undefined
+  /** Requests of the guest about shared folders. */
+  readonly shareRequests?: number | undefined
 }
 
 /**

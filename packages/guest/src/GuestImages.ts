@@ -107,6 +107,7 @@ const guestModules = [
   "virtio_blk",
   "virtio_net",
   "virtio-rng",
+  "virtiofs",
   "button",
   "evdev",
   "pvpanic-mmio",
