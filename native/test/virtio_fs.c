@@ -109,6 +109,7 @@ static void offer(struct share *one, uint32_t slot, uint32_t opcode,
 	struct fake_queue *queue = &one->queues[REQUESTS];
 	uint64_t address = REQUEST + (uint64_t)slot * PAGE;
 	uint16_t head = (uint16_t)(2 * slot);
+	uint16_t before = queue->offered;
 	const struct fuse_in_header header = {
 		.len = (uint32_t)sizeof(header) + size,
 		.opcode = opcode,
@@ -124,7 +125,8 @@ static void offer(struct share *one, uint32_t slot, uint32_t opcode,
 	fake_descriptor(&queue->descriptors[head + 1], reply, room,
 			VRING_DESC_F_WRITE, 0);
 	fake_offer(queue, head);
-	notify(one, REQUESTS);
+	if (fake_must_notify(queue, true, before))
+		notify(one, REQUESTS);
 }
 
 static bool await(struct share *one, uint32_t queue,

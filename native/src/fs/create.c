@@ -29,69 +29,69 @@ struct creation {
 
 /* Takes the parent, and settles mode and owner. */
 static int create_begin(struct fs_server *server, const struct fs_call *call,
-			struct creation *new, uint32_t type, uint32_t mode)
+			struct creation *made, uint32_t type, uint32_t mode)
 {
 	struct statx status;
 	int error = fs_name_check(call->names[0]);
 
-	new->name = call->names[0];
-	new->type = type;
+	made->name = call->names[0];
+	made->type = type;
 	if (error == 0)
 		error = fs_inodes_get(&server->inodes, call->header.nodeid,
-				      &new->parent);
+				      &made->parent);
 	if (error < 0)
 		return error;
-	error = fs_host_stat(new->parent->fd, &status);
+	error = fs_host_stat(made->parent->fd, &status);
 	if (error < 0) {
-		fs_inodes_put(&server->inodes, new->parent);
+		fs_inodes_put(&server->inodes, made->parent);
 		return error;
 	}
-	new->mode = fs_mode(type, mode);
-	new->user = call->header.uid;
-	new->group = call->header.gid;
+	made->mode = fs_mode(type, mode);
+	made->user = call->header.uid;
+	made->group = call->header.gid;
 	/* In such a folder the group is the folder's, as it comes. */
 	if (status.stx_mode & S_ISGID) {
-		new->group = (gid_t)-1;
-		new->mode |= S_ISDIR(type) ? S_ISGID : 0;
+		made->group = (gid_t)-1;
+		made->mode |= S_ISDIR(type) ? S_ISGID : 0;
 	}
 	if (server->has_owner) {
-		new->user = (uid_t)-1;
-		new->group = (gid_t)-1;
+		made->user = (uid_t)-1;
+		made->group = (gid_t)-1;
 	}
 	return 0;
 }
 
-static void create_end(struct fs_server *server, struct creation *new)
+static void create_end(struct fs_server *server, struct creation *made)
 {
-	if (new->inode)
-		fs_inodes_put(&server->inodes, new->inode);
-	fs_inodes_put(&server->inodes, new->parent);
+	if (made->inode)
+		fs_inodes_put(&server->inodes, made->inode);
+	fs_inodes_put(&server->inodes, made->parent);
 }
 
 /* Only who may give files away does; else they are the process's own. */
-static int create_give_away(const struct creation *new)
+static int create_give_away(const struct creation *made)
 {
-	if (fchownat(new->path_fd, "", new->user, new->group, AT_EMPTY_PATH) <
-		    0 &&
+	if (fchownat(made->path_fd, "", made->user, made->group,
+		     AT_EMPTY_PATH) < 0 &&
 	    errno != EPERM && errno != EINVAL)
 		return -errno;
 	return 0;
 }
 
 /* Owner, mode and status of what path_fd is. */
-static int create_adopt(const struct fs_server *server, struct creation *new)
+static int create_adopt(const struct fs_server *server, struct creation *made)
 {
-	int error = fs_host_stat(new->path_fd, &new->status);
+	int error = fs_host_stat(made->path_fd, &made->status);
 
 	/* It was looked up by name, so it may be something else by now. */
-	if (error == 0 && (new->status.stx_mode &S_IFMT) != new->type)
+	if (error == 0 && (made->status.stx_mode & S_IFMT) != made->type)
 		error = -ESTALE;
 	if (error == 0)
-		error = create_give_away(new);
-	if (error == 0 && !S_ISLNK(new->type))
-		error = fs_host_chmod(&server->host, new->path_fd, new->mode);
+		error = create_give_away(made);
+	if (error == 0 && !S_ISLNK(made->type))
+		error = fs_host_chmod(&server->host, made->path_fd, made->mode);
 	if (error == 0)
-		error = fs_host_stat(new->path_fd, &new->status);
+		error = fs_host_stat(made->path_fd, &made->status);
 	return error;
 }
 
@@ -99,47 +99,46 @@ static int create_adopt(const struct fs_server *server, struct creation *new)
  * Makes an inode of what has been made; without one the guest could not be
  * told of it, and it is removed again.
  */
-static int create_intern(struct fs_server *server, struct creation *new)
+static int create_intern(struct fs_server *server, struct creation *made)
 {
-	int flags = S_ISDIR(new->type) ? AT_REMOVEDIR : 0;
-	int error = new->path_fd;
+	int flags = S_ISDIR(made->type) ? AT_REMOVEDIR : 0;
+	int error = made->path_fd;
 
-	if (new->path_fd >= 0)
-		error = create_adopt(server, new);
+	if (made->path_fd >= 0)
+		error = create_adopt(server, made);
 	if (error == 0)
-		error = fs_inodes_found(&server->inodes, new->parent, new->name,
-					new->path_fd, &new->status, &new->id,
-					&new->inode);
-	else if (new->path_fd >= 0)
-		close(new->path_fd);
+		error = fs_inodes_found(&server->inodes, made->parent,
+					made->name, made->path_fd,
+					&made->status, &made->id, &made->inode);
+	else if (made->path_fd >= 0)
+		close(made->path_fd);
 	if (error < 0 && error != -ESTALE)
-		unlinkat(new->parent->fd, new->name, flags);
+		unlinkat(made->parent->fd, made->name, flags);
 	return error;
 }
 
 static int create_reply(const struct fs_server *server, struct fs_call *call,
-			const struct creation *new)
+			const struct creation *made)
 {
-	const struct fuse_entry_out entry = fs_entry(server, new->id,
-						     &new->status);
+	const struct fuse_entry_out entry = fs_entry(server, made->id,
+						     &made->status);
 
 	return fs_call_reply(call, &entry, sizeof(entry));
 }
 
 /* A new file, open as flags say: its descriptor; with names held. */
-static int create_file(struct fs_server *server, struct creation *new,
+static int create_file(struct fs_server *server, struct creation *made,
 		       uint32_t flags)
 {
-	int fd = openat(new->parent->fd, new->name,
-			(int)(flags & O_ACCMODE) | O_CREAT | O_EXCL |
-				O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-			new->mode &CREATE_OWNER);
+	int fd = fs_host_create_file(&server->host, made->parent->fd,
+				     made->name, (int)(flags & O_ACCMODE),
+				     made->mode & CREATE_OWNER);
 	int error;
 
 	if (fd < 0)
-		return -errno;
-	new->path_fd = fs_host_open(&server->host, fd, O_PATH);
-	error = create_intern(server, new);
+		return fd;
+	made->path_fd = fs_host_open(&server->host, fd, O_PATH);
+	error = create_intern(server, made);
 	if (error < 0) {
 		close(fd);
 		return error;
@@ -151,7 +150,7 @@ static int create_file(struct fs_server *server, struct creation *new,
  * A name that the guest takes for free and that is not is no fault: it has to
  * look again, and then to check whether the caller may open what is there.
  */
-static int create_open(struct fs_server *server, struct creation *new,
+static int create_open(struct fs_server *server, struct creation *made,
 		       uint32_t flags)
 {
 	int fd;
@@ -159,7 +158,7 @@ static int create_open(struct fs_server *server, struct creation *new,
 	if ((flags & O_ACCMODE) == O_ACCMODE)
 		return -EINVAL;
 	pthread_rwlock_rdlock(&server->inodes.names);
-	fd = create_file(server, new, flags);
+	fd = create_file(server, made, flags);
 	pthread_rwlock_unlock(&server->inodes.names);
 	return fd == -EEXIST && !(flags & O_EXCL) ? -ESTALE : fd;
 }
@@ -168,57 +167,57 @@ int fs_create(struct fs_server *server, struct fs_call *call)
 {
 	const struct fuse_create_in *in = &call->body.create;
 	struct fuse_open_out out = { .open_flags = fs_open_flags(server) };
-	struct creation new = { .path_fd = -1 };
+	struct creation made = { .path_fd = -1 };
 	struct fs_handle *handle;
 	int result = fs_call_texts(call, 1);
 
 	if (result == 0)
-		result = create_begin(server, call, &new, S_IFREG,
+		result = create_begin(server, call, &made, S_IFREG,
 				      in->mode & ~in->umask);
 	if (result < 0)
 		return result;
 	result = fs_handles_add(&server->handles, false, &handle);
 	if (result == 0) {
-		result = create_open(server, &new, in->flags);
+		result = create_open(server, &made, in->flags);
 		if (result < 0) {
 			fs_handles_close(&server->handles, handle);
 		} else {
 			out.fh = handle->number;
-			fs_handles_open(&server->handles, handle, new.inode,
+			fs_handles_open(&server->handles, handle, made.inode,
 					result);
-			result = create_reply(server, call, &new);
+			result = create_reply(server, call, &made);
 		}
 		fs_handles_put(&server->handles, handle);
 	}
-	create_end(server, &new);
+	create_end(server, &made);
 	return result < 0 ? result : fs_call_reply(call, &out, sizeof(out));
 }
 
 /* Makes one of the kinds below; 0 or -errno. */
 typedef int create_maker(struct fs_server *server, const struct fs_call *call,
-			 struct creation *new);
+			 struct creation *made);
 
 static int create_any(struct fs_server *server, struct fs_call *call,
 		      uint32_t type, uint32_t mode, create_maker *make)
 {
-	struct creation new = { .path_fd = -1 };
-	int error = create_begin(server, call, &new, type, mode);
+	struct creation made = { .path_fd = -1 };
+	int error = create_begin(server, call, &made, type, mode);
 
 	if (error < 0)
 		return error;
 	pthread_rwlock_rdlock(&server->inodes.names);
-	error = make(server, call, &new);
+	error = make(server, call, &made);
 	pthread_rwlock_unlock(&server->inodes.names);
 	if (error == 0)
-		error = create_reply(server, call, &new);
-	create_end(server, &new);
+		error = create_reply(server, call, &made);
+	create_end(server, &made);
 	return error;
 }
 
 static int create_make_file(struct fs_server *server,
-			    const struct fs_call *call, struct creation *new)
+			    const struct fs_call *call, struct creation *made)
 {
-	int fd = create_file(server, new, O_RDONLY);
+	int fd = create_file(server, made, O_RDONLY);
 
 	(void)call;
 	if (fd < 0)
@@ -242,13 +241,15 @@ int fs_mknod(struct fs_server *server, struct fs_call *call)
 }
 
 static int create_make_folder(struct fs_server *server,
-			      const struct fs_call *call, struct creation *new)
+			      const struct fs_call *call, struct creation *made)
 {
 	(void)call;
-	if (mkdirat(new->parent->fd, new->name, new->mode &CREATE_OWNER) < 0)
+	if (mkdirat(made->parent->fd, made->name, made->mode & CREATE_OWNER) <
+	    0)
 		return -errno;
-	new->path_fd = fs_host_look(&server->host, new->parent->fd, new->name);
-	return create_intern(server, new);
+	made->path_fd = fs_host_look(&server->host, made->parent->fd,
+				     made->name);
+	return create_intern(server, made);
 }
 
 int fs_mkdir(struct fs_server *server, struct fs_call *call)
@@ -263,12 +264,13 @@ int fs_mkdir(struct fs_server *server, struct fs_call *call)
 }
 
 static int create_make_link(struct fs_server *server,
-			    const struct fs_call *call, struct creation *new)
+			    const struct fs_call *call, struct creation *made)
 {
-	if (symlinkat(call->names[1], new->parent->fd, new->name) < 0)
+	if (symlinkat(call->names[1], made->parent->fd, made->name) < 0)
 		return -errno;
-	new->path_fd = fs_host_look(&server->host, new->parent->fd, new->name);
-	return create_intern(server, new);
+	made->path_fd = fs_host_look(&server->host, made->parent->fd,
+				     made->name);
+	return create_intern(server, made);
 }
 
 int fs_symlink(struct fs_server *server, struct fs_call *call)
@@ -283,41 +285,41 @@ int fs_symlink(struct fs_server *server, struct fs_call *call)
 	return create_any(server, call, S_IFLNK, 0777, create_make_link);
 }
 
-static int create_link(struct fs_server *server, struct creation *new)
+static int create_link(struct fs_server *server, struct creation *made)
 {
-	const struct fs_inode *old = new->inode;
+	const struct fs_inode *old = made->inode;
 	struct fs_fd_name name = fs_host_name(old->fd);
 	struct fs_inodes *inodes = &server->inodes;
 	int error = 0;
 
 	pthread_rwlock_rdlock(&inodes->names);
-	if (linkat(server->host.proc_fd, name.text, new->parent->fd, new->name,
-		   AT_SYMLINK_FOLLOW) < 0)
+	if (linkat(server->host.proc_fd, name.text, made->parent->fd,
+		   made->name, AT_SYMLINK_FOLLOW) < 0)
 		error = -errno;
 	if (error == 0)
-		error = fs_host_stat(old->fd, &new->status);
+		error = fs_host_stat(old->fd, &made->status);
 	if (error == 0)
-		error = fs_inodes_found(inodes, new->parent, new->name, -1,
-					&new->status, &new->id, NULL);
+		error = fs_inodes_found(inodes, made->parent, made->name, -1,
+					&made->status, &made->id, NULL);
 	pthread_rwlock_unlock(&inodes->names);
 	return error;
 }
 
 int fs_link(struct fs_server *server, struct fs_call *call)
 {
-	struct creation new = { .path_fd = -1 };
+	struct creation made = { .path_fd = -1 };
 	int error = fs_call_texts(call, 1);
 
 	if (error == 0)
-		error = create_begin(server, call, &new, S_IFREG, 0);
+		error = create_begin(server, call, &made, S_IFREG, 0);
 	if (error < 0)
 		return error;
 	error = fs_inodes_get(&server->inodes, call->body.link.oldnodeid,
-			      &new.inode);
+			      &made.inode);
 	if (error == 0)
-		error = create_link(server, &new);
+		error = create_link(server, &made);
 	if (error == 0)
-		error = create_reply(server, call, &new);
-	create_end(server, &new);
+		error = create_reply(server, call, &made);
+	create_end(server, &made);
 	return error;
 }

@@ -40,7 +40,7 @@ static int host_openat2(int folder, const char *name)
 		(int)syscall(SYS_openat2, folder, name, &how, sizeof(how)));
 }
 
-int fs_host_create(struct fs_host *host)
+int fs_host_init(struct fs_host *host)
 {
 	struct statfs status;
 	int probe;
@@ -119,6 +119,25 @@ int fs_host_open(const struct fs_host *host, int fd, int flags)
 	for (int i = 1; i < HOST_TRIES && host_again(host, opened); i++)
 		opened = host_open(host, name.text, flags);
 	return opened;
+}
+
+static int host_create_file(int folder, const char *name, int access_mode,
+			    mode_t mode)
+{
+	return host_result(openat(folder, name,
+				  access_mode | O_CREAT | O_EXCL | O_NOFOLLOW |
+					  O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+				  mode));
+}
+
+int fs_host_create_file(const struct fs_host *host, int folder,
+			const char *name, int access_mode, mode_t mode)
+{
+	int fd = host_create_file(folder, name, access_mode, mode);
+
+	for (int i = 1; i < HOST_TRIES && host_again(host, fd); i++)
+		fd = host_create_file(folder, name, access_mode, mode);
+	return fd;
 }
 
 static int host_statx(int folder, const char *name, int flags,

@@ -21,7 +21,7 @@ struct fs_host {
 	bool resolve; /* the kernel has openat2() */
 	/*
 	 * Gives descriptors back when there are no more; false: it has none.
-	 * Called where fs_host_look() and fs_host_open() are.
+	 * Called where those functions are that return one.
 	 */
 	bool (*shed)(void *owner);
 	void *owner;
@@ -33,7 +33,7 @@ struct fs_fd_name {
 };
 
 /* With nobody to shed descriptors yet. */
-int fs_host_create(struct fs_host *host);
+int fs_host_init(struct fs_host *host);
 void fs_host_destroy(struct fs_host *host);
 
 /*
@@ -51,6 +51,10 @@ int fs_host_look(const struct fs_host *host, int folder, const char *name);
  * device could do anything when it is opened.
  */
 int fs_host_open(const struct fs_host *host, int fd, int flags);
+
+/* A new file, which nothing may have the name of: -EEXIST. */
+int fs_host_create_file(const struct fs_host *host, int folder,
+			const char *name, int access_mode, mode_t mode);
 
 /* For what takes a name only: (proc_fd, name) is the file of fd. */
 struct fs_fd_name fs_host_name(int fd);

@@ -159,7 +159,7 @@ int fs_server_create(struct fs_server **out, const struct share_config *share,
 	server->read_only = share->read_only;
 	server->has_owner = share->has_owner;
 	server->owner = share->owner;
-	error = fs_host_create(&server->host);
+	error = fs_host_init(&server->host);
 	if (error == 0) {
 		error = server_open_root(server, share->path, memory_bytes);
 		if (error < 0)

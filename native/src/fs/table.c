@@ -245,8 +245,6 @@ void fs_table_give(struct fs_inodes *inodes, struct fs_inode *inode, int fd,
 	}
 	inode->fd = fd;
 	inodes->fds++;
-	if (inodes->fds > inodes->fds_max)
-		garbage->fd = fs_table_evict(inodes);
 }
 
 /* Also where that is too far to see. */

@@ -34,14 +34,17 @@ bool fs_table_same(const struct fs_key *one, const struct fs_key *other);
 int fs_table_add(struct fs_inodes *inodes, const struct fs_key *key,
 		 struct fs_inode **out);
 
-/* While it is in use its descriptor stays. */
+/*
+ * While it is in use its descriptor stays. When it no more is, one that is too
+ * many is given up, unless garbage holds one.
+ */
 void fs_table_use(struct fs_inodes *inodes, struct fs_inode *inode);
 void fs_table_unuse(struct fs_inodes *inodes, struct fs_inode *inode,
 		    struct fs_garbage *garbage);
 
 /*
- * Gives an inode that is in use its descriptor, unless it has one; garbage,
- * which holds no descriptor, gets the one that is too many.
+ * Gives an inode that is in use its descriptor, unless it has one: then
+ * garbage, which holds none, gets it.
  */
 void fs_table_give(struct fs_inodes *inodes, struct fs_inode *inode, int fd,
 		   struct fs_garbage *garbage);

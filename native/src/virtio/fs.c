@@ -33,32 +33,33 @@ enum {
 	FS_TURN = 64,
 };
 
-struct fs;
+struct virtio_fs;
 
-struct fs_job {
+struct virtio_fs_job {
 	struct worker_job job;
-	struct fs *fs;
+	struct virtio_fs *fs;
 	uint32_t queue;
 	bool busy; /* by the device's lock; chain is the job's while it is */
 	struct virtqueue_chain chain;
 };
 
-struct fs {
+struct virtio_fs {
 	struct virtio_device device; /* first: found from it */
 	struct fs_server *server;
 	struct workers *workers;
 	struct virtio_fs_config config;
 	pthread_cond_t rested; /* no job is busy */
 	uint32_t busy;
-	struct fs_job jobs[FS_JOBS];
+	struct virtio_fs_job jobs[FS_JOBS];
 };
 
-static struct fs *fs_of(struct virtio_device *device)
+static struct virtio_fs *virtio_fs_of(struct virtio_device *device)
 {
-	return (struct fs *)device;
+	return (struct virtio_fs *)device;
 }
 
-static struct fs_job *fs_free_job(struct fs *fs, uint32_t queue)
+static struct virtio_fs_job *virtio_fs_free_job(struct virtio_fs *fs,
+						uint32_t queue)
 {
 	for (uint32_t i = 0; i < FS_JOBS; i++)
 		if (fs->jobs[i].queue == queue && !fs->jobs[i].busy)
@@ -66,7 +67,7 @@ static struct fs_job *fs_free_job(struct fs *fs, uint32_t queue)
 	return NULL;
 }
 
-static void fs_start(struct fs *fs, struct fs_job *job)
+static void virtio_fs_start(struct virtio_fs *fs, struct virtio_fs_job *job)
 {
 	job->busy = true;
 	fs->busy++;
@@ -74,35 +75,35 @@ static void fs_start(struct fs *fs, struct fs_job *job)
 }
 
 /* Notifications that find no free job are for those that are busy. */
-static void fs_notify(struct virtio_device *device, uint32_t queue)
+static void virtio_fs_notify(struct virtio_device *device, uint32_t queue)
 {
-	struct fs *fs = fs_of(device);
-	struct fs_job *job = fs_free_job(fs, queue);
+	struct virtio_fs *fs = virtio_fs_of(device);
+	struct virtio_fs_job *job = virtio_fs_free_job(fs, queue);
 
 	if (job)
-		fs_start(fs, job);
+		virtio_fs_start(fs, job);
 }
 
 /*
  * While a job serves, the next request must find another: one that is started
  * now, or by a notification.
  */
-static void fs_watch(struct fs *fs, uint32_t queue)
+static void virtio_fs_watch(struct virtio_fs *fs, uint32_t queue)
 {
-	struct fs_job *job = fs_free_job(fs, queue);
+	struct virtio_fs_job *job = virtio_fs_free_job(fs, queue);
 
 	if (job && virtqueue_enable_notify(&fs->device.queues[queue]))
-		fs_start(fs, job);
+		virtio_fs_start(fs, job);
 }
 
 /* With the lock held, but for the serving. */
-static void fs_serve(struct fs_job *job)
+static void virtio_fs_serve(struct virtio_fs_job *job)
 {
-	struct fs *fs = job->fs;
+	struct virtio_fs *fs = job->fs;
 	struct virtqueue_chain *chain = &job->chain;
 	uint32_t written;
 
-	fs_watch(fs, job->queue);
+	virtio_fs_watch(fs, job->queue);
 	pthread_mutex_unlock(&fs->device.lock);
 	written = fs_server_serve(fs->server, chain->buffers, chain->readable,
 				  chain->buffers + chain->readable,
@@ -113,7 +114,7 @@ static void fs_serve(struct fs_job *job)
 }
 
 /* Takes the next request. As virtqueue_pop(); 0 only if a next one notifies. */
-static int fs_take(struct fs_job *job)
+static int virtio_fs_take(struct virtio_fs_job *job)
 {
 	struct virtqueue *queue = &job->fs->device.queues[job->queue];
 	int result = virtqueue_pop(queue, &job->chain);
@@ -123,17 +124,17 @@ static int fs_take(struct fs_job *job)
 	return result;
 }
 
-static void fs_run(struct worker_job *worker_job)
+static void virtio_fs_run(struct worker_job *worker_job)
 {
-	struct fs_job *job = (struct fs_job *)worker_job;
-	struct fs *fs = job->fs;
+	struct virtio_fs_job *job = (struct virtio_fs_job *)worker_job;
+	struct virtio_fs *fs = job->fs;
 	int result = 1;
 
 	pthread_mutex_lock(&fs->device.lock);
 	for (uint32_t turn = FS_TURN; turn > 0 && result > 0; turn--) {
-		result = fs->device.active ? fs_take(job) : 0;
+		result = fs->device.active ? virtio_fs_take(job) : 0;
 		if (result > 0)
-			fs_serve(job);
+			virtio_fs_serve(job);
 	}
 	if (result < 0)
 		virtio_device_fail(&fs->device);
@@ -148,52 +149,53 @@ static void fs_run(struct worker_job *worker_job)
 	pthread_mutex_unlock(&fs->device.lock);
 }
 
-static void fs_activate(struct virtio_device *device)
+static void virtio_fs_activate(struct virtio_device *device)
 {
 	(void)device;
 }
 
-static void fs_reset(struct virtio_device *device)
+static void virtio_fs_reset(struct virtio_device *device)
 {
-	struct fs *fs = fs_of(device);
+	struct virtio_fs *fs = virtio_fs_of(device);
 
 	while (fs->busy > 0)
 		pthread_cond_wait(&fs->rested, &device->lock);
 	fs_server_reset(fs->server);
 }
 
-static void fs_config_read(struct virtio_device *device, uint32_t offset,
-			   uint8_t *data, uint32_t length)
+static void virtio_fs_config_read(struct virtio_device *device, uint32_t offset,
+				  uint8_t *data, uint32_t length)
 {
-	memcpy(data, (const uint8_t *)&fs_of(device)->config + offset, length);
+	memcpy(data, (const uint8_t *)&virtio_fs_of(device)->config + offset,
+	       length);
 }
 
-static void fs_destroy(struct virtio_device *device)
+static void virtio_fs_destroy(struct virtio_device *device)
 {
-	struct fs *fs = fs_of(device);
+	struct virtio_fs *fs = virtio_fs_of(device);
 
 	fs_server_destroy(fs->server);
 	pthread_cond_destroy(&fs->rested);
 	free(fs);
 }
 
-static const struct virtio_device_ops fs_ops = {
+static const struct virtio_device_ops virtio_fs_ops = {
 	.device_id = VIRTIO_ID_FS,
 	.queue_count = FS_QUEUES,
 	.queue_size_max = FS_QUEUE_SIZE,
 	.config_size = sizeof(struct virtio_fs_config),
-	.activate = fs_activate,
-	.notify = fs_notify,
-	.reset = fs_reset,
-	.config_read = fs_config_read,
-	.destroy = fs_destroy,
+	.activate = virtio_fs_activate,
+	.notify = virtio_fs_notify,
+	.reset = virtio_fs_reset,
+	.config_read = virtio_fs_config_read,
+	.destroy = virtio_fs_destroy,
 };
 
 int virtio_fs_create(struct virtio_device **out,
 		     const struct share_config *share, uint64_t memory_bytes,
 		     struct workers *workers)
 {
-	struct fs *fs = calloc(1, sizeof(*fs));
+	struct virtio_fs *fs = calloc(1, sizeof(*fs));
 	int error;
 
 	if (!fs)
@@ -203,14 +205,14 @@ int virtio_fs_create(struct virtio_device **out,
 		free(fs);
 		return error;
 	}
-	fs->device.ops = &fs_ops;
+	fs->device.ops = &virtio_fs_ops;
 	fs->workers = workers;
 	fs->config.num_request_queues = FS_QUEUES - FS_REQUESTS;
 	memcpy(fs->config.tag, share->tag,
 	       strnlen(share->tag, sizeof(fs->config.tag)));
 	pthread_cond_init(&fs->rested, NULL);
 	for (uint32_t i = 0; i < FS_JOBS; i++) {
-		fs->jobs[i].job.run = fs_run;
+		fs->jobs[i].job.run = virtio_fs_run;
 		fs->jobs[i].fs = fs;
 		fs->jobs[i].queue = i == 0 ? FS_HIPRIO : FS_REQUESTS;
 	}
@@ -220,5 +222,5 @@ int virtio_fs_create(struct virtio_device **out,
 
 uint64_t virtio_fs_requests(const struct virtio_device *device)
 {
-	return fs_server_requests(((const struct fs *)device)->server);
+	return fs_server_requests(((const struct virtio_fs *)device)->server);
 }
