@@ -39,7 +39,7 @@ static int create_begin(struct fs_server *server, const struct fs_call *call,
 	if (error == 0)
 		error = fs_inodes_get(&server->inodes, call->header.nodeid,
 				      &made->parent);
-	if (error < 0)
+	if (error != 0)
 		return error;
 	error = fs_host_stat(made->parent->fd, &status);
 	if (error < 0) {
@@ -174,7 +174,7 @@ int fs_create(struct fs_server *server, struct fs_call *call)
 	if (result == 0)
 		result = create_begin(server, call, &made, S_IFREG,
 				      in->mode & ~in->umask);
-	if (result < 0)
+	if (result != 0)
 		return result;
 	result = fs_handles_add(&server->handles, false, &handle);
 	if (result == 0) {
@@ -203,7 +203,7 @@ static int create_any(struct fs_server *server, struct fs_call *call,
 	struct creation made = { .path_fd = -1 };
 	int error = create_begin(server, call, &made, type, mode);
 
-	if (error < 0)
+	if (error != 0)
 		return error;
 	pthread_rwlock_rdlock(&server->inodes.names);
 	error = make(server, call, &made);
@@ -312,7 +312,7 @@ int fs_link(struct fs_server *server, struct fs_call *call)
 
 	if (error == 0)
 		error = create_begin(server, call, &made, S_IFREG, 0);
-	if (error < 0)
+	if (error != 0)
 		return error;
 	error = fs_inodes_get(&server->inodes, call->body.link.oldnodeid,
 			      &made.inode);

@@ -54,20 +54,18 @@ static int inodes_add_root(struct fs_inodes *inodes, int root_fd)
 int fs_inodes_create(struct fs_inodes *inodes, const struct fs_host *host,
 		     int root_fd, uint32_t count_max, uint32_t fds_max)
 {
-	int error = -ENOMEM;
+	int error;
 
 	*inodes = (struct fs_inodes) {
 		.host = host,
 		.next_id = FUSE_ROOT_ID,
-		.by_id = calloc(INODES_BUCKETS, sizeof(*inodes->by_id)),
-		.by_key = calloc(INODES_BUCKETS, sizeof(*inodes->by_key)),
-		.buckets = INODES_BUCKETS,
 		.count_max = count_max,
 		.fds_max = fds_max,
 	};
 	pthread_rwlock_init(&inodes->names, NULL);
 	pthread_mutex_init(&inodes->lock, NULL);
-	if (inodes->by_id && inodes->by_key)
+	error = fs_table_resize(inodes, INODES_BUCKETS);
+	if (error == 0)
 		error = inodes_add_root(inodes, root_fd);
 	if (error < 0)
 		fs_inodes_destroy(inodes);
@@ -82,8 +80,7 @@ void fs_inodes_destroy(struct fs_inodes *inodes)
 			close(inodes->root->fd);
 		free(inodes->root);
 	}
-	free(inodes->by_id);
-	free(inodes->by_key);
+	free(inodes->buckets);
 	pthread_mutex_destroy(&inodes->lock);
 	pthread_rwlock_destroy(&inodes->names);
 }

@@ -64,6 +64,12 @@ struct fs_idle {
 	struct fs_inode *newest;
 };
 
+/* Of two hash tables: the first of each chain. */
+struct fs_bucket {
+	struct fs_inode *by_id;
+	struct fs_inode *by_key;
+};
+
 struct fs_inodes {
 	const struct fs_host *host;
 	/*
@@ -77,9 +83,8 @@ struct fs_inodes {
 	pthread_mutex_t lock; /* of all that follows */
 	struct fs_inode *root;
 	uint64_t next_id;
-	struct fs_inode **by_id; /* both have buckets entries */
-	struct fs_inode **by_key;
-	uint32_t buckets; /* a power of two */
+	struct fs_bucket *buckets;
+	uint32_t bucket_count; /* a power of two */
 	uint32_t count;
 	uint32_t count_max;
 	uint32_t fds; /* descriptors held */

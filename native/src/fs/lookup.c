@@ -43,7 +43,7 @@ int fs_lookup(struct fs_server *server, struct fs_call *call)
 	if (error == 0)
 		error = fs_inodes_get(&server->inodes, call->header.nodeid,
 				      &parent);
-	if (error < 0)
+	if (error != 0)
 		return error;
 	error = lookup_entry(server, parent, call->names[0], &entry);
 	fs_inodes_put(&server->inodes, parent);

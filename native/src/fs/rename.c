@@ -38,7 +38,7 @@ static int rename_remove_any(struct fs_server *server, struct fs_call *call,
 	if (error == 0)
 		error = fs_inodes_get(&server->inodes, call->header.nodeid,
 				      &parent);
-	if (error < 0)
+	if (error != 0)
 		return error;
 	error = rename_remove(server, parent, call->names[0], flags);
 	fs_inodes_put(&server->inodes, parent);
@@ -120,7 +120,7 @@ static int rename_any(struct fs_server *server, struct fs_call *call,
 	if (error == 0)
 		error = fs_inodes_get(&server->inodes, call->header.nodeid,
 				      &from.parent);
-	if (error < 0)
+	if (error != 0)
 		return error;
 	error = fs_inodes_get(&server->inodes, new_parent, &to.parent);
 	if (error == 0) {

@@ -67,7 +67,7 @@ static int reopen_target(struct fs_inodes *inodes, const struct fs_inode *inode,
 		result = 1;
 	} else if (inode->parent == parent) {
 		*key = inode->key;
-		strcpy(name, inode->name);
+		memcpy(name, inode->name, strlen(inode->name) + 1);
 		result = 0;
 	}
 	pthread_mutex_unlock(&inodes->lock);
@@ -113,16 +113,14 @@ static int reopen_walk(struct fs_inodes *inodes, struct fs_inode *inode)
 	struct reopen_path path;
 	int error = reopen_collect(inodes, inode, &path);
 
-	while (path.count > 1) {
-		uint32_t last = path.count - 1;
+	while (path.count > 0) {
+		uint32_t last = --path.count;
 
-		if (error == 0)
+		if (error == 0 && last > 0)
 			error = reopen_step(inodes, path.inodes[last - 1],
 					    path.inodes[last]);
 		fs_inodes_put(inodes, path.inodes[last]);
-		path.count--;
 	}
-	fs_inodes_put(inodes, path.inodes[0]);
 	return error;
 }
 

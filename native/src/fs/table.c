@@ -18,7 +18,8 @@ static uint64_t table_mix(uint64_t value)
 static struct fs_inode **table_id_chain(const struct fs_inodes *inodes,
 					uint64_t id)
 {
-	return &inodes->by_id[table_mix(id) & (inodes->buckets - 1)];
+	return &inodes->buckets[table_mix(id) & (inodes->bucket_count - 1)]
+			.by_id;
 }
 
 static struct fs_inode **table_key_chain(const struct fs_inodes *inodes,
@@ -26,7 +27,7 @@ static struct fs_inode **table_key_chain(const struct fs_inodes *inodes,
 {
 	uint64_t hash = table_mix(key->number ^ table_mix(key->device));
 
-	return &inodes->by_key[hash & (inodes->buckets - 1)];
+	return &inodes->buckets[hash & (inodes->bucket_count - 1)].by_key;
 }
 
 static void table_link(struct fs_inodes *inodes, struct fs_inode *inode)
@@ -53,32 +54,26 @@ static void table_unlink(struct fs_inodes *inodes, struct fs_inode *inode)
 	*by_key = inode->next_by_key;
 }
 
-/* Twice the buckets, if there is memory for them: without, it only is slow. */
-static void table_grow(struct fs_inodes *inodes)
+int fs_table_resize(struct fs_inodes *inodes, uint32_t count)
 {
-	uint32_t before = inodes->buckets;
-	struct fs_inode **old = inodes->by_id;
-	struct fs_inode **by_id = calloc(2 * (size_t)before, sizeof(*by_id));
-	struct fs_inode **by_key = calloc(2 * (size_t)before, sizeof(*by_key));
+	uint32_t before = inodes->bucket_count;
+	struct fs_bucket *old = inodes->buckets;
+	struct fs_bucket *buckets = calloc(count, sizeof(*buckets));
 
-	if (!by_id || !by_key) {
-		free(by_id);
-		free(by_key);
-		return;
-	}
-	free(inodes->by_key);
-	inodes->by_id = by_id;
-	inodes->by_key = by_key;
-	inodes->buckets = 2 * before;
+	if (!buckets)
+		return -ENOMEM;
+	inodes->buckets = buckets;
+	inodes->bucket_count = count;
 	for (uint32_t i = 0; i < before; i++) {
-		while (old[i]) {
-			struct fs_inode *inode = old[i];
+		while (old[i].by_id) {
+			struct fs_inode *inode = old[i].by_id;
 
-			old[i] = inode->next_by_id;
+			old[i].by_id = inode->next_by_id;
 			table_link(inodes, inode);
 		}
 	}
 	free(old);
+	return 0;
 }
 
 void fs_table_unlock(struct fs_inodes *inodes, struct fs_garbage *garbage)
@@ -206,8 +201,10 @@ int fs_table_add(struct fs_inodes *inodes, const struct fs_key *key,
 	inode = calloc(1, sizeof(*inode));
 	if (!inode)
 		return -ENOMEM;
-	if (inodes->count >= inodes->buckets && inodes->buckets <= 1u << 30)
-		table_grow(inodes);
+	/* Without memory for more it only is slow. */
+	if (inodes->count >= inodes->bucket_count &&
+	    inodes->bucket_count <= 1u << 30)
+		(void)fs_table_resize(inodes, 2 * inodes->bucket_count);
 	inode->id = inodes->next_id++;
 	inode->key = *key;
 	inode->users = 1;
@@ -302,10 +299,10 @@ int fs_table_evict(struct fs_inodes *inodes)
 
 void fs_table_clear(struct fs_inodes *inodes)
 {
-	for (uint32_t i = 0; i < inodes->buckets; i++) {
+	for (uint32_t i = 0; i < inodes->bucket_count; i++) {
 		struct fs_inode *next;
 
-		for (struct fs_inode *inode = inodes->by_id[i]; inode;
+		for (struct fs_inode *inode = inodes->buckets[i].by_id; inode;
 		     inode = next) {
 			next = inode->next_by_id;
 			if (inode == inodes->root)
@@ -315,8 +312,7 @@ void fs_table_clear(struct fs_inodes *inodes)
 			free(inode->name);
 			free(inode);
 		}
-		inodes->by_id[i] = NULL;
-		inodes->by_key[i] = NULL;
+		inodes->buckets[i] = (struct fs_bucket) { NULL, NULL };
 	}
 	inodes->named = (struct fs_idle) { NULL, NULL };
 	inodes->nameless = (struct fs_idle) { NULL, NULL };

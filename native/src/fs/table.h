@@ -23,6 +23,9 @@ struct fs_garbage {
 /* Unlocks, closes and frees. */
 void fs_table_unlock(struct fs_inodes *inodes, struct fs_garbage *garbage);
 
+/* Gives it count buckets, a power of two. 0 or -ENOMEM: it stays as it is. */
+int fs_table_resize(struct fs_inodes *inodes, uint32_t count);
+
 /* NULL: none. An inode that only serves as a parent is found too. */
 struct fs_inode *fs_table_by_id(const struct fs_inodes *inodes, uint64_t id);
 /* The one of this very file; takes note of its present time of birth. */
