@@ -6,7 +6,6 @@
  * rights than in the end.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "fs/state.h"
@@ -78,16 +77,21 @@ static int create_give_away(const struct creation *made)
 	return 0;
 }
 
-/* Owner, mode and status of what path_fd is. */
+/*
+ * Owner, mode and status of what path_fd is. A folder or a link was looked up
+ * by its name, so it may be another by now: somebody else's is left alone.
+ */
 static int create_adopt(const struct fs_server *server, struct creation *made)
 {
 	int error = fs_host_stat(made->path_fd, &made->status);
 
-	/* It was looked up by name, so it may be something else by now. */
-	if (error == 0 && (made->status.stx_mode & S_IFMT) != made->type)
-		error = -ESTALE;
-	if (error == 0)
-		error = create_give_away(made);
+	if (error < 0)
+		return error;
+	if ((made->status.stx_mode & S_IFMT) != made->type)
+		return -ESTALE;
+	if (!S_ISREG(made->type) && made->status.stx_uid != geteuid())
+		return 0;
+	error = create_give_away(made);
 	if (error == 0 && !S_ISLNK(made->type))
 		error = fs_host_chmod(&server->host, made->path_fd, made->mode);
 	if (error == 0)
