@@ -4,9 +4,11 @@
  * that it was not given, by a link, by a special file; and on a share that is
  * read-only, any change.
  */
+#include <linux/capability.h>
 #include <sys/socket.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 
 #include "fake_fuse.h"
 #include "tap.h"
@@ -606,6 +608,29 @@ static void files_never_get_set_id_bits(void)
 	fake_fuse_destroy(&fuse);
 }
 
+/* Nor those that lend rights in other ways. */
+static void writing_takes_capabilities_away(void)
+{
+	const struct vfs_cap_data cap = {
+		.magic_etc = VFS_CAP_REVISION_2,
+		.data = { { .permitted = 1 } },
+	};
+	struct fuse_open_out opened;
+	char path[128];
+	uint64_t node;
+
+	fake_fuse_create(&fuse);
+	make_file("a", "text");
+	snprintf(path, sizeof(path), "%s/a", fuse.folder);
+	CHECK(setxattr(path, "security.capability", &cap, sizeof(cap), 0) == 0);
+	node = fake_node(&fuse, FUSE_ROOT, "a");
+	CHECK(fake_open(&fuse, node, O_RDWR, &opened) == 0);
+	CHECK(fake_write(&fuse, node, opened.fh, 0, "x", 1, 0) == 1);
+	CHECK(getxattr(path, "security.capability", NULL, 0) < 0 &&
+	      errno == ENODATA);
+	fake_fuse_destroy(&fuse);
+}
+
 int main(void)
 {
 	TEST(names_that_are_none_are_refused);
@@ -619,5 +644,9 @@ int main(void)
 	TEST(what_takes_a_place_is_not_what_was_there);
 	TEST(read_only_shares_refuse_every_change);
 	TEST(files_never_get_set_id_bits);
+	if (getuid() == 0)
+		TEST(writing_takes_capabilities_away);
+	else
+		TEST_SKIP(writing_takes_capabilities_away, "not root");
 	return tap_done();
 }

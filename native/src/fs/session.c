@@ -23,6 +23,9 @@ _Static_assert(FUSE_KERNEL_MINOR_VERSION >= SESSION_MINOR_MIN,
  * What is asked of the guest if it can do it. Not FUSE_WRITEBACK_CACHE: what a
  * guest's program has written is on the host when write() returns, and it is
  * told of a full disk there. Not FUSE_POSIX_LOCKS: locks are the guest's own.
+ * FUSE_HANDLE_KILLPRIV_V2 is kept by more than it asks for: no file that is
+ * open for writing has bits to lose (open.c), and the guest need not look for
+ * them before it writes.
  */
 #define SESSION_FLAGS                                                          \
 	((uint32_t)(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES |  \
