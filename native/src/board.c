@@ -7,11 +7,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "context.h"
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
 #include "virtio/balloon.h"
 #include "virtio/console.h"
+#include "virtio/fs.h"
 #include "virtio/rng.h"
 
 struct arch_shape board_shape(const struct machine_config *config)
@@ -19,8 +21,8 @@ struct arch_shape board_shape(const struct machine_config *config)
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		/* console and entropy, and what the machine has */
-		.virtio_count = 2 + config->balloon,
+		/* Console and entropy, and what the machine has. */
+		.virtio_count = 2 + config->balloon + config->share_count,
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -199,9 +201,34 @@ static enum capsa_status board_add_balloon(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, board->balloon, loop, error);
 }
 
+static enum capsa_status board_add_share(struct board *board, int vm_fd,
+					 const struct share_config *share,
+					 struct loop *loop,
+					 struct capsa_error *error)
+{
+	struct virtio_device **device = &board->shares[board->share_count];
+	struct workers *workers;
+	enum capsa_status status;
+	int result = context_blocking(board->machine->capsa, &workers);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-fs");
+	result = virtio_fs_create(device, share,
+				  board->machine->config.memory_bytes, workers);
+	if (result < 0)
+		return error_set(error, CAPSA_STATUS_SHARE_FOLDER, -result,
+				 "open", share->path, NULL,
+				 "the folder cannot be opened");
+	status = board_add_virtio(board, vm_fd, *device, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->share_count++;
+	return status;
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
+	const struct machine_config *config = &board->machine->config;
 	enum capsa_status status = board_create_platform(board, vm_fd, error);
 
 	if (status == CAPSA_STATUS_OK)
@@ -210,6 +237,10 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 		status = board_add_rng(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK && board->machine->config.balloon)
 		status = board_add_balloon(board, vm_fd, loop, error);
+	for (uint32_t i = 0;
+	     status == CAPSA_STATUS_OK && i < config->share_count; i++)
+		status = board_add_share(board, vm_fd, &config->shares[i], loop,
+					 error);
 	return status;
 }
 
@@ -252,4 +283,6 @@ void board_stats(struct board *board, struct capsa_stats *stats)
 	stats->guest_total = balloon.total;
 	stats->guest_free = balloon.free;
 	stats->guest_available = balloon.available;
+	for (uint32_t i = 0; i < board->share_count; i++)
+		stats->share_requests += virtio_fs_requests(board->shares[i]);
 }

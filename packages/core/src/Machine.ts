@@ -13,6 +13,8 @@ export interface MachineStats {
   readonly exits?: number | undefined
   /** Bytes the guest wrote to its console. */
   readonly consoleBytes?: number | undefined
+  /** Requests of the guest about shared folders. */
+  readonly shareRequests?: number | undefined
   /** Of a machine with a balloon. */
   readonly balloon?: BalloonStats | undefined
   /** Of a machine with a balloon, as its guest said when stats were last asked for; absent until it has. */

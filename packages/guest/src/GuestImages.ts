@@ -122,6 +122,7 @@ const guestModules = [
   "virtio_net",
   "virtio-rng",
   "virtio_balloon",
+  "virtiofs",
   "button",
   "evdev",
   "pvpanic-mmio",

@@ -30,6 +30,7 @@ export const capabilities: Capabilities = {
   features: {
     ...noFeatures("its monitor has no device for it"),
     balloon: supported,
+    shares: supported,
     uefi: unsupported("its monitor starts kernels itself, without firmware"),
     limits: unsupported("its machines run in this process, which they share"),
     processIsolation: unsupported("its machines run in this process"),

@@ -58,6 +58,7 @@ const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
   exits: stats.exits,
   residentBytes: stats.residentBytes,
   consoleBytes: stats.consoleOutput,
+  shareRequests: stats.shareRequests,
   balloon: plan.balloon ? { heldBytes: stats.balloonHeld, reportedBytes: stats.balloonReported } : undefined,
   guestMemory:
     stats.guestTotal === 0
