@@ -7,9 +7,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "block/image.h"
+#include "context.h"
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
+#include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/rng.h"
 
@@ -18,7 +21,8 @@ struct arch_shape board_shape(const struct machine_config *config)
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		.virtio_count = 2, /* console and entropy */
+		/* Console and entropy; disks. */
+		.virtio_count = 2 + config->disk_count,
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -186,15 +190,46 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+static enum capsa_status board_add_disk(struct board *board, int vm_fd,
+					struct loop *loop,
+					struct capsa_error *error)
+{
+	struct machine *machine = board->machine;
+	uint32_t index = board->disk_count;
+	const struct disk_config *config = &machine->config.disks[index];
+	struct virtio_device *disk;
+	struct io_engine *engine;
+	struct image image;
+	enum capsa_status status;
+	int result = context_engine(machine->capsa, machine->handle, &engine);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "I/O engine");
+	status = image_open(&image, config, index, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	result = virtio_blk_create(&disk, &image, config->serial, engine);
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-blk");
+	status = board_add_virtio(board, vm_fd, disk, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->disks[board->disk_count++] = disk;
+	return status;
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
+	const struct machine_config *config = &board->machine->config;
 	enum capsa_status status = board_create_platform(board, vm_fd, error);
 
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
+	while (status == CAPSA_STATUS_OK &&
+	       board->disk_count < config->disk_count)
+		status = board_add_disk(board, vm_fd, loop, error);
 	return status;
 }
 
@@ -224,4 +259,11 @@ void board_console_input(struct board *board)
 		virtio_console_input(board->console);
 	else
 		arch_platform_input(board->platform);
+}
+
+void board_stats(const struct board *board, struct capsa_stats *stats)
+{
+	for (uint32_t i = 0; i < board->disk_count; i++)
+		virtio_blk_count(board->disks[i], &stats->disk_read,
+				 &stats->disk_written);
 }

@@ -29,7 +29,9 @@ struct board {
 	struct arch_platform *platform;
 	uint32_t virtio_count; /* of those that are there */
 	struct virtio_mmio *virtio[ARCH_VIRTIO_MAX];
-	struct virtio_device *console; /* owned by its transport */
+	struct virtio_device *console; /* owned by their transports */
+	uint32_t disk_count;
+	struct virtio_device *disks[CAPSA_DISKS_MAX];
 	int uart_irq_fd; /* owned, like every descriptor here; -1: none */
 	int power_irq_fd;
 	int virtio_irq_fds[ARCH_VIRTIO_MAX];
@@ -54,5 +56,8 @@ void board_press_power(struct board *board);
 
 /* Host input has come for the console. */
 void board_console_input(struct board *board);
+
+/* Fills in what the devices count. */
+void board_stats(const struct board *board, struct capsa_stats *stats);
 
 #endif

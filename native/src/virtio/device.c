@@ -77,6 +77,8 @@ static void device_reset(struct virtio_mmio *mmio)
 
 	device->active = false;
 	device->ops->reset(device);
+	/* Other vCPUs may have reset it and come up while that waited. */
+	device->active = false;
 	device->features = 0;
 	for (uint32_t i = 0; i < device->ops->queue_count; i++) {
 		virtqueue_stop(&device->queues[i]);
