@@ -13,6 +13,10 @@ export interface MachineStats {
   readonly exits?: number | undefined
   /** Bytes the guest wrote to its console. */
   readonly consoleBytes?: number | undefined
+  /** Bytes the guest read from its disks, all together. */
+  readonly diskReadBytes?: number | undefined
+  /** Bytes the guest wrote to its disks, all together; what it discards or zeroes is not counted. */
+  readonly diskWrittenBytes?: number | undefined
 }
 
 /**

@@ -107,6 +107,8 @@ const guestModules = [
   "virtio_blk",
   "virtio_net",
   "virtio-rng",
+  "virtio_balloon",
+  "virtiofs",
   "button",
   "evdev",
   "pvpanic-mmio",

@@ -73,8 +73,14 @@ export const makeMachine = (library: Library, inbox: Inbox): Machine => {
       return Effect.map(
         call(inbox, "stats", () => native.capsa_stats(instance, handle, stats.bytes)),
         () => {
-          const { exits, residentBytes, consoleOutput } = stats.read()
-          return { exits, residentBytes, consoleBytes: consoleOutput }
+          const { exits, residentBytes, consoleOutput, diskRead, diskWritten } = stats.read()
+          return {
+            exits,
+            residentBytes,
+            consoleBytes: consoleOutput,
+            diskReadBytes: diskRead,
+            diskWrittenBytes: diskWritten
+          }
         }
       )
     })
