@@ -40,7 +40,7 @@ extern "C" {
 /* vCPUs of one machine. */
 #define CAPSA_CPUS_MAX 64u
 /* Disks, and shared folders, of one machine. */
-#define CAPSA_DISKS_MAX 8u
+#define CAPSA_DISKS_MAX  8u
 #define CAPSA_SHARES_MAX 8u
 /* Disks, shares and balloon of one machine together. */
 #define CAPSA_DEVICES_MAX 14u
@@ -133,7 +133,7 @@ struct capsa_disk {
 
 enum capsa_share_flags {
 	CAPSA_SHARE_READ_ONLY = 1, /* every change is refused */
-	CAPSA_SHARE_OWNER = 2, /* all files seem to belong to owner */
+	CAPSA_SHARE_OWNER = 2,     /* all files seem to belong to owner */
 };
 
 /* How long the guest may trust what it knows of a share. */

@@ -233,51 +233,52 @@ static void engine_finish(struct io_request *request, int32_t result)
 	}
 }
 
-void io_engine_submit(struct io_client *client)
+/*
+ * With the client's lock held: takes its results up to the first of somebody
+ * else's, for whom another lock has to be taken.
+ */
+static void engine_take(struct io_engine *engine,
+			const struct io_client *client)
 {
-	struct io_engine *engine = client->engine;
 	struct io_request *request;
 	int32_t result;
 
-	if (engine->source.fd < 0)
-		return;
-	engine_enter(engine);
-	/* Others' results are left for when their locks can be taken. */
 	while ((request = ring_peek(&engine->ring, &result)) &&
 	       request->client == client) {
 		ring_next(&engine->ring);
 		engine_finish(request, result);
 	}
+}
+
+void io_engine_submit(struct io_client *client)
+{
+	struct io_engine *engine = client->engine;
+
+	if (engine->source.fd < 0)
+		return;
+	engine_enter(engine);
+	engine_take(engine, client);
 	/* There may be no other result, and so no other time, to do it. */
 	if (engine->first)
 		engine_catch_up(engine);
 }
 
-void io_engine_collect(struct io_engine *engine)
+/* There are results. */
+static void engine_ready(struct loop_source *source)
 {
-	struct io_client *client = NULL;
+	struct io_engine *engine = (struct io_engine *)source;
 	struct io_request *request;
 	int32_t result;
 
 	while ((request = ring_peek(&engine->ring, &result))) {
-		if (request->client != client) {
-			if (client)
-				client->end(client);
-			client = request->client;
-			client->begin(client);
-		}
-		ring_next(&engine->ring);
-		engine_finish(request, result);
-	}
-	if (client)
+		struct io_client *client = request->client;
+
+		client->begin(client);
+		engine_take(engine, client);
 		client->end(client);
+	}
 	if (engine->first)
 		engine_catch_up(engine);
-}
-
-static void engine_ready(struct loop_source *source)
-{
-	io_engine_collect((struct io_engine *)source);
 }
 
 /* Without a ring, or with one whose results the loop takes. */

@@ -84,7 +84,4 @@ void io_engine_queue(struct io_request *request);
  */
 void io_engine_submit(struct io_client *client);
 
-/* On the engine's loop, where there are results to take: takes them. */
-void io_engine_collect(struct io_engine *engine);
-
 #endif

@@ -107,7 +107,10 @@ static int file_range_ioctl(int fd, unsigned long request, uint64_t offset,
 {
 	uint64_t range[2] = { offset, length };
 
-	return ioctl(fd, request, range) < 0 ? -errno : 0;
+	if (ioctl(fd, request, range) == 0)
+		return 0;
+	/* A device with larger sectors takes only its own whole ones. */
+	return errno == EINVAL ? -EOPNOTSUPP : -errno;
 }
 
 int file_discard(int fd, bool device, uint64_t offset, uint64_t length)

@@ -20,7 +20,7 @@ static enum capsa_status image_refuse(struct capsa_error *error, uint32_t index,
 {
 	char name[32];
 
-	snprintf(name, sizeof(name), "disks.%u.%s", index, field);
+	(void)snprintf(name, sizeof(name), "disks.%u.%s", index, field);
 	return error_set(error, CAPSA_STATUS_DISK_FILE, system_errno, operation,
 			 path, name, message);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <linux/io_uring.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -173,6 +174,16 @@ bool ring_fill(struct ring *ring, const struct ring_operation *operation)
 	return true;
 }
 
+/* As the address that it was when it went to the kernel. */
+static void *ring_owner(uint64_t user_data)
+{
+	uintptr_t address = (uintptr_t)user_data;
+	void *owner;
+
+	memcpy(&owner, &address, sizeof(owner));
+	return owner;
+}
+
 int ring_enter(struct ring *ring)
 {
 	uint32_t left;
@@ -199,7 +210,7 @@ void *ring_take_back(struct ring *ring)
 	ring->under_way--;
 	entry = &ring->entries[ring->tail & (ring->size - 1)];
 	__atomic_store_n(ring->filled, ring->tail, __ATOMIC_RELEASE);
-	return (void *)(uintptr_t)entry->user_data;
+	return ring_owner(entry->user_data);
 }
 
 void *ring_peek(struct ring *ring, int32_t *result)
@@ -212,7 +223,7 @@ void *ring_peek(struct ring *ring, int32_t *result)
 		return NULL;
 	entry = &ring->results[at & ring->results_mask];
 	*result = entry->res;
-	return (void *)(uintptr_t)entry->user_data;
+	return ring_owner(entry->user_data);
 }
 
 void ring_next(struct ring *ring)

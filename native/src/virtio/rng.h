@@ -5,7 +5,8 @@
 
 #include "virtio/device.h"
 
-/* *out is owned by the caller until it is given to a transport. 0 or -ENOMEM. */
+/* *out is owned by the caller until it is given to a transport. 0 or -ENOMEM.
+ */
 int virtio_rng_create(struct virtio_device **out);
 
 #endif

@@ -31,7 +31,8 @@ const showConsole = (error: unknown) =>
   error instanceof ConsoleError ? Effect.logError(`${error.message}\n${error.received}`) : Effect.void
 
 const { disks, ephemeralDisks } = capabilities.features
-const lack = disks.supported && ephemeralDisks.supported ? undefined : `${backendName} has no disks that go with a machine`
+const lack =
+  disks.supported && ephemeralDisks.supported ? undefined : `${backendName} has no disks that go with a machine`
 
 const test = (
   name: string,
@@ -54,10 +55,9 @@ const scratch = Effect.acquireRelease(
 /** Bytes that are no pattern, the same for the same seed. */
 const noise = (bytes: number, seed: number): Uint8Array => {
   const hasher = (block: number) => new Bun.CryptoHasher("sha512").update(`${seed} ${block}`).digest()
-  return new Uint8Array(Buffer.concat(Array.from({ length: Math.ceil(bytes / 64) }, (_, block) => hasher(block)))).slice(
-    0,
-    bytes
-  )
+  return new Uint8Array(
+    Buffer.concat(Array.from({ length: Math.ceil(bytes / 64) }, (_, block) => hasher(block)))
+  ).slice(0, bytes)
 }
 
 const sha256 = (bytes: Uint8Array) => new Bun.CryptoHasher("sha256").update(bytes).digest("hex")
