@@ -7,11 +7,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "block/image.h"
 #include "context.h"
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
 #include "virtio/balloon.h"
+#include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/fs.h"
 #include "virtio/rng.h"
@@ -22,7 +24,8 @@ struct arch_shape board_shape(const struct machine_config *config)
 		.cpus = config->cpus,
 		.discovery = config->discovery,
 		/* Console and entropy, and what the machine has. */
-		.virtio_count = 2 + config->balloon + config->share_count,
+		.virtio_count = 2 + config->balloon + config->disk_count +
+				config->share_count,
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -190,6 +193,33 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+static enum capsa_status board_add_disk(struct board *board, int vm_fd,
+					struct loop *loop,
+					struct capsa_error *error)
+{
+	struct machine *machine = board->machine;
+	uint32_t index = board->disk_count;
+	const struct disk_config *config = &machine->config.disks[index];
+	struct virtio_device *disk;
+	struct io_engine *engine;
+	struct image image;
+	enum capsa_status status;
+	int result = context_engine(machine->capsa, machine->handle, &engine);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "I/O engine");
+	status = image_open(&image, config, index, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	result = virtio_blk_create(&disk, &image, config->serial, engine);
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-blk");
+	status = board_add_virtio(board, vm_fd, disk, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->disks[board->disk_count++] = disk;
+	return status;
+}
+
 static enum capsa_status board_add_balloon(struct board *board, int vm_fd,
 					   struct loop *loop,
 					   struct capsa_error *error)
@@ -202,10 +232,11 @@ static enum capsa_status board_add_balloon(struct board *board, int vm_fd,
 }
 
 static enum capsa_status board_add_share(struct board *board, int vm_fd,
-					 const struct share_config *share,
 					 struct loop *loop,
 					 struct capsa_error *error)
 {
+	const struct machine_config *config = &board->machine->config;
+	const struct share_config *share = &config->shares[board->share_count];
 	struct virtio_device **device = &board->shares[board->share_count];
 	struct workers *workers;
 	enum capsa_status status;
@@ -213,8 +244,7 @@ static enum capsa_status board_add_share(struct board *board, int vm_fd,
 
 	if (result < 0)
 		return error_system(error, -result, "create", "virtio-fs");
-	result = virtio_fs_create(device, share,
-				  board->machine->config.memory_bytes, workers);
+	result = virtio_fs_create(device, share, config->memory_bytes, workers);
 	if (result < 0)
 		return error_set(error, CAPSA_STATUS_SHARE_FOLDER, -result,
 				 "open", share->path, NULL,
@@ -235,12 +265,14 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
-	if (status == CAPSA_STATUS_OK && board->machine->config.balloon)
+	while (status == CAPSA_STATUS_OK &&
+	       board->disk_count < config->disk_count)
+		status = board_add_disk(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && config->balloon)
 		status = board_add_balloon(board, vm_fd, loop, error);
-	for (uint32_t i = 0;
-	     status == CAPSA_STATUS_OK && i < config->share_count; i++)
-		status = board_add_share(board, vm_fd, &config->shares[i], loop,
-					 error);
+	while (status == CAPSA_STATUS_OK &&
+	       board->share_count < config->share_count)
+		status = board_add_share(board, vm_fd, loop, error);
 	return status;
 }
 
@@ -285,4 +317,7 @@ void board_stats(struct board *board, struct capsa_stats *stats)
 	stats->guest_available = balloon.available;
 	for (uint32_t i = 0; i < board->share_count; i++)
 		stats->share_requests += virtio_fs_requests(board->shares[i]);
+	for (uint32_t i = 0; i < board->disk_count; i++)
+		virtio_blk_count(board->disks[i], &stats->disk_read,
+				 &stats->disk_written);
 }

@@ -31,6 +31,8 @@ struct board {
 	struct virtio_mmio *virtio[ARCH_VIRTIO_MAX];
 	struct virtio_device *console; /* these are their transports' */
 	struct virtio_device *balloon; /* NULL: none */
+	uint32_t disk_count;
+	struct virtio_device *disks[CAPSA_DISKS_MAX];
 	uint32_t share_count;
 	struct virtio_device *shares[CAPSA_SHARES_MAX];
 	int uart_irq_fd; /* owned, like every descriptor here; -1: none */

@@ -15,6 +15,10 @@ export interface MachineStats {
   readonly consoleBytes?: number | undefined
   /** Requests of the guest about shared folders. */
   readonly shareRequests?: number | undefined
+  /** Bytes the guest read from its disks, all together. */
+  readonly diskReadBytes?: number | undefined
+  /** Bytes the guest wrote to its disks, all together; what it discards or zeroes is not counted. */
+  readonly diskWrittenBytes?: number | undefined
   /** Of a machine with a balloon. */
   readonly balloon?: BalloonStats | undefined
   /** Of a machine with a balloon, as its guest said when stats were last asked for; absent until it has. */

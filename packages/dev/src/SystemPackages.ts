@@ -225,6 +225,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("busybox")
   },
   {
+    isPresent: commands("mke2fs", "e2fsck", "debugfs"),
+    purpose: "tests",
+    essential: false,
+    why: "the tests that boot from a disk, and look into it afterwards",
+    names: same("e2fsprogs")
+  },
+  {
     isPresent: commands("strace"),
     purpose: "tests",
     essential: false,

@@ -29,6 +29,9 @@ export const capabilities: Capabilities = {
   panicNotifier: true,
   features: {
     ...noFeatures("its monitor has no device for it"),
+    disks: supported,
+    ephemeralDisks: supported,
+    qcow2: unsupported("its monitor reads raw images only"),
     balloon: supported,
     shares: supported,
     uefi: unsupported("its monitor starts kernels itself, without firmware"),

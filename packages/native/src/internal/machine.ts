@@ -58,6 +58,8 @@ const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
   exits: stats.exits,
   residentBytes: stats.residentBytes,
   consoleBytes: stats.consoleOutput,
+  diskReadBytes: stats.diskRead,
+  diskWrittenBytes: stats.diskWritten,
   shareRequests: stats.shareRequests,
   balloon: plan.balloon ? { heldBytes: stats.balloonHeld, reportedBytes: stats.balloonReported } : undefined,
   guestMemory:
