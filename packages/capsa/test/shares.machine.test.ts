@@ -3,7 +3,8 @@ import { describe, expect } from "bun:test"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import { join, relative } from "node:path"
-import { type Backend, ConsoleError, type GuestImages, type ShareConfig, type VmConfig } from "@capsa/core"
+import { type Backend, ConsoleError, type GuestImages as Images, type ShareConfig, type VmConfig } from "@capsa/core"
+import { GuestImages } from "@capsa/guest"
 import { live } from "@capsa/testing"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as BunContext from "@effect/platform-bun/BunContext"
@@ -24,7 +25,7 @@ const cause = support.supported ? "" : ` — skipped: ${backendName} has none, b
 
 /** The tiny kernel as the built-in guest, which is the one that mounts shares by itself. */
 const tinyGuest = {
-  images: () => Effect.succeed({ ...quick, initrd: tiny.initrd } satisfies GuestImages)
+  images: () => Effect.succeed({ ...quick, initrd: tiny.initrd } satisfies Images)
 }
 
 const showConsole = (error: unknown) =>
@@ -272,6 +273,39 @@ describe(`shares on ${backendName}${cause}`, () => {
       yield* done("mkdir out && tar -C out -xf small.tar", walkTime)
       expect(Bun.spawnSync(["diff", "-r", small, join(folder, "out")]).success).toBe(true)
       yield* done("rm -r out && ! [ -e out ]", walkTime)
+    }))
+
+  test("a repository is cloned, checked and committed to", () =>
+    Effect.gen(function* () {
+      const folder = yield* scratch
+      const git = (...argv: ReadonlyArray<string>) => {
+        const { stdout, stderr, exitCode } = Bun.spawnSync(["git", "-C", folder, ...argv])
+        expect({ argv, stderr: `${stderr}`, exitCode }).toMatchObject({ exitCode: 0 })
+        return `${stdout}`.trim()
+      }
+      for (let file = 0; file < 200; file++) fs.writeFileSync(join(folder, `f${file}`), `${file}\n`.repeat(file))
+      const author = ["-c", "user.name=host", "-c", "user.email=host@localhost"]
+      git("init", "-q", "origin")
+      for (let file = 0; file < 200; file++) fs.renameSync(join(folder, `f${file}`), join(folder, `origin/f${file}`))
+      git("-C", "origin", "add", ".")
+      git("-C", "origin", ...author, "commit", "-qm", "all")
+      const { disk } = yield* Effect.provide(GuestImages.toolbox, BunContext.layer)
+      const { done } = yield* booted([{ host: folder, guest: "/data", mode: "rw", tag: "data" }], {
+        boot: { kernel: quick.kernel, console: quick.console, cmdline: "loglevel=1" },
+        disks: [{ path: disk, ephemeral: true }],
+        memory: 512
+      })
+      yield* done("mkdir -p /tmp/data && mount -t virtiofs data /tmp/data && cd /tmp/data && export HOME=/tmp")
+      yield* done("git config --global --add safe.directory '*'; git config --global user.email guest@localhost")
+      // Without hard links into the original, so that all is written anew.
+      yield* done("git clone -q --no-local origin clone && git -C clone fsck --full --strict", walkTime)
+      yield* done(
+        "cd clone && echo of the guest >new && git add new && git -c user.name=guest commit -qm new",
+        walkTime
+      )
+      git("-C", "clone", "-c", "safe.directory=*", "fsck", "--full", "--strict")
+      expect(git("-C", "clone", "-c", "safe.directory=*", "status", "--porcelain")).toBe("")
+      expect(git("-C", "clone", "-c", "safe.directory=*", "log", "--format=%an %s")).toBe("guest new\nhost all")
     }))
 
   test("200,000 files are walked twice", () =>
