@@ -72,7 +72,9 @@ static struct loop *loop;
 static struct echo *echo;
 static bool destroyed;
 static struct vhost_user *user;
-static int peer; /* our end of the socket */
+static int peer;   /* our end of the socket */
+static int served; /* the server's */
+static int farewells;
 static int memory_fd;
 static struct memory memory; /* the guest's, as the peer sees it */
 static int kick_fds[QUEUES];
@@ -88,13 +90,23 @@ static int make_memory(uint64_t size, int seals)
 	return fd;
 }
 
+static void peer_gone(void *owner)
+{
+	__atomic_fetch_add((int *)owner, 1, __ATOMIC_SEQ_CST);
+}
+
 static void set_up(void)
 {
+	struct vhost_user_peer description = { .gone = peer_gone,
+					       .owner = &farewells };
 	int pair[2];
 
+	farewells = 0;
 	destroyed = false;
 	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
 	peer = pair[0];
+	served = pair[1];
+	description.socket = served;
 	memory_fd = make_memory(MEMORY, F_SEAL_SHRINK);
 	memory = (struct memory) { .fd = -1, .range_count = 1 };
 	memory.ranges[0] = (struct memory_range) {
@@ -112,16 +124,17 @@ static void set_up(void)
 	echo->device.ops = &echo_ops;
 	echo->destroyed = &destroyed;
 	CHECK(loop_create(&loop) == 0);
-	CHECK(vhost_user_create(&user, &echo->device, QUEUES, pair[1], loop) ==
-	      0);
+	CHECK(vhost_user_create(&user, &echo->device, QUEUES, &description,
+				loop) == 0);
 }
 
 static void tear_down(void)
 {
 	vhost_user_destroy(user);
-	CHECK(destroyed);
+	CHECK(destroyed && farewells == 1);
 	loop_destroy(loop);
 	close(peer);
+	close(served);
 	close(memory_fd);
 	munmap(memory.ranges[0].host, MEMORY);
 	for (uint32_t i = 0; i < QUEUES; i++) {
