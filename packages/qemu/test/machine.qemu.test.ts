@@ -184,7 +184,7 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
     test(`has its share, devices by ${discovery}, also after a pause`, () =>
       Effect.gen(function* () {
         const { console, machine } = yield* prompted(planOf({ discovery, shares: [yield* share] }))
-        yield* type(machine, "mount -t virtiofs data /mnt && cat /mnt/name")
+        yield* type(machine, "mkdir -p /mnt && mount -t virtiofs data /mnt && cat /mnt/name")
         yield* console.until("of the host")
         const { shareRequests = 0 } = yield* machine.stats
         expect(shareRequests).toBeGreaterThan(3)
@@ -204,7 +204,7 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
           Effect.gen(function* () {
             const plan = planOf({ shares: [folder, { ...folder, tag: "other" }] })
             const { console, machine } = yield* prompted(plan)
-            yield* type(machine, "mount -t virtiofs data /mnt && cat /mnt/name")
+            yield* type(machine, "mkdir -p /mnt && mount -t virtiofs data /mnt && cat /mnt/name")
             yield* console.until("of the host")
             yield* end(machine, plan)
           })

@@ -24,8 +24,8 @@ const bare = ["-nodefaults", "-no-user-config", "-display", "none", "-S"]
  * which Linux measures against the time-stamp counter, which it measures against the PIT; under TCG the last fails
  * as soon as the host preempts it, and the kernel stands still for good.) qboot starts Linux 0.4 s sooner than SeaBIOS.
  *
- * Without: microvm, which names its virtio-mmio devices on the command line, and has the PIT for a timer. The keyboard
- * controller is there for `reboot=k`.
+ * Without: microvm, which names its virtio-mmio devices on the command line, and has the PIT for a timer. Of itself it would
+ * have them as they were before virtio 1.0, which knew no shares. The keyboard controller is there for `reboot=k`.
  */
 const machine = (discovery: BootPlan["discovery"], memory: string): ReadonlyArray<string> =>
   discovery === "firmware"
@@ -37,7 +37,14 @@ const machine = (discovery: BootPlan["discovery"], memory: string): ReadonlyArra
         "-device",
         "pvpanic"
       ]
-    : ["-machine", `microvm,acpi=off,auto-kernel-cmdline=on${memory}`, "-device", "i8042"]
+    : [
+        "-machine",
+        `microvm,acpi=off,auto-kernel-cmdline=on${memory}`,
+        "-global",
+        "virtio-mmio.force-legacy=off",
+        "-device",
+        "i8042"
+      ]
 
 /** Every end of the guest ends QEMU, and the monitor has said before which one it was. */
 const endings = ["-action", "reboot=shutdown,shutdown=poweroff,panic=shutdown"]
