@@ -11,6 +11,7 @@
  *    the call returns.
  *  - Machines are named by numbers, never by pointers. A number that is not,
  *    or no longer, a machine's is answered with CAPSA_STATUS_STALE_HANDLE.
+ *    Probes and services have numbers, too.
  *  - The library never ends the process, installs no signal handler, prints
  *    nothing and keeps no state outside a struct capsa.
  *
@@ -192,11 +193,12 @@ enum capsa_event_kind {
 enum capsa_stage {
 	CAPSA_STAGE_CREATED = 1, /* virtual machine, memory and vCPUs exist */
 	CAPSA_STAGE_LOADED = 2,  /* kernel, initrd and tables are in memory */
-	CAPSA_STAGE_STARTED = 3, /* the first vCPU enters the guest */
+	CAPSA_STAGE_STARTED = 3, /* the first vCPU enters the guest, or a
+				  * service answers */
 };
 
 enum capsa_exit {
-	CAPSA_EXIT_POWER_OFF = 1,
+	CAPSA_EXIT_POWER_OFF = 1,    /* or all peers of a service hung up */
 	CAPSA_EXIT_RESET = 2,        /* asked for through ACPI or i8042 */
 	CAPSA_EXIT_TRIPLE_FAULT = 3, /* also how some kernels reboot */
 	CAPSA_EXIT_PANIC = 4,        /* told by the pvpanic device */
@@ -317,6 +319,25 @@ CAPSA_EXPORT uint32_t capsa_launch(struct capsa *capsa,
 				   const struct capsa_machine_config *config,
 				   uint32_t *machine,
 				   struct capsa_error *error);
+
+/*
+ * Serves devices to a machine of another monitor by vhost-user: the shares of
+ * config, in their order. Of config, memory_bytes is what that machine has, and
+ * all but it and the shares is 0. Each of the count sockets, as many as
+ * shares, is a connected stream socket for the other monitor, which the caller
+ * owns; this end is the library's. sockets and *machine are set on
+ * CAPSA_STATUS_OK only.
+ *
+ * CAPSA_STAGE_STARTED tells that every folder is open. CAPSA_EVENT_EXIT comes
+ * once all sockets were hung up by the other side, which takes that nobody
+ * holds a copy of them, or after capsa_kill(). It has no power button, pauses
+ * not and has no console: STATE.
+ * Status: as capsa_launch(), HOST.
+ */
+CAPSA_EXPORT uint32_t capsa_serve(struct capsa *capsa,
+				  const struct capsa_machine_config *config,
+				  int32_t *sockets, uint32_t count,
+				  uint32_t *machine, struct capsa_error *error);
 
 /*
  * Presses the machine's power button. What the guest does with it is its own

@@ -2,6 +2,7 @@
 /* Every exported function: checks its arguments and forwards. */
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "capsa.h"
 #include "context.h"
@@ -48,8 +49,8 @@ static enum capsa_status api_begin(struct capsa *capsa, struct machine *machine,
 
 	if (status != CAPSA_STATUS_OK) {
 		machine_drop(machine);
-		return error_set(error, status, 0, "capsa_launch", "machines",
-				 NULL, "4096 machines exist already");
+		return error_set(error, status, 0, "add", "machines", NULL,
+				 "4096 machines exist already");
 	}
 	*handle = machine->handle;
 	machine_start(machine);
@@ -87,6 +88,33 @@ uint32_t capsa_launch(struct capsa *capsa,
 	if (status != CAPSA_STATUS_OK)
 		return status;
 	return api_begin(capsa, created, machine, error);
+}
+
+uint32_t capsa_serve(struct capsa *capsa,
+		     const struct capsa_machine_config *config,
+		     int32_t *sockets, uint32_t count, uint32_t *machine,
+		     struct capsa_error *error)
+{
+	int32_t peers[CAPSA_SHARES_MAX];
+	struct machine *created = NULL;
+	enum capsa_status status;
+
+	if (!capsa || !config || !sockets || !machine)
+		return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
+				 "capsa_serve", NULL, NULL,
+				 "an argument is NULL");
+	status = machine_create_service(&created, capsa, config, peers, count,
+					error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	status = api_begin(capsa, created, machine, error);
+	for (uint32_t i = 0; i < count; i++) {
+		if (status == CAPSA_STATUS_OK)
+			sockets[i] = peers[i];
+		else
+			close(peers[i]);
+	}
+	return status;
 }
 
 uint32_t capsa_power_button(struct capsa *capsa, uint32_t machine)

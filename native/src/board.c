@@ -12,6 +12,7 @@
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
+#include "share.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/console.h"
@@ -235,20 +236,13 @@ static enum capsa_status board_add_share(struct board *board, int vm_fd,
 					 struct loop *loop,
 					 struct capsa_error *error)
 {
-	const struct machine_config *config = &board->machine->config;
-	const struct share_config *share = &config->shares[board->share_count];
-	struct virtio_device **device = &board->shares[board->share_count];
-	struct workers *workers;
-	enum capsa_status status;
-	int result = context_blocking(board->machine->capsa, &workers);
+	uint32_t index = board->share_count;
+	struct virtio_device **device = &board->shares[index];
+	enum capsa_status status = share_create(device, board->machine, index,
+						error);
 
-	if (result < 0)
-		return error_system(error, -result, "create", "virtio-fs");
-	result = virtio_fs_create(device, share, config->memory_bytes, workers);
-	if (result < 0)
-		return error_set(error, CAPSA_STATUS_SHARE_FOLDER, -result,
-				 "open", share->path, NULL,
-				 "the folder cannot be opened");
+	if (status != CAPSA_STATUS_OK)
+		return status;
 	status = board_add_virtio(board, vm_fd, *device, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		board->share_count++;

@@ -9,11 +9,13 @@
 #include "context.h"
 #include "error.h"
 #include "probe.h"
+#include "service.h"
 #include "vm.h"
 
 static void machine_free(struct machine *machine)
 {
 	vm_destroy(machine->vm);
+	service_destroy(machine->service);
 	mailbox_destroy(&machine->box);
 	machine_config_free(&machine->config);
 	pthread_mutex_destroy(&machine->lock);
@@ -57,17 +59,26 @@ static void machine_run_probe(struct worker_job *job)
 	machine_ended(machine);
 }
 
+static void machine_run_service(struct worker_job *job)
+{
+	service_run(machine_of(job)->service);
+}
+
 /* On a worker: everything the machine holds goes. */
 static void machine_run_release(struct worker_job *job)
 {
 	struct machine *machine = machine_of(job);
+	struct service *service;
 	struct vm *vm;
 
 	pthread_mutex_lock(&machine->lock);
 	vm = machine->vm;
 	machine->vm = NULL;
+	service = machine->service;
+	machine->service = NULL;
 	pthread_mutex_unlock(&machine->lock);
 	vm_destroy(vm);
+	service_destroy(service);
 	mailbox_post(&machine->box, MAIL_RELEASED);
 }
 
@@ -80,7 +91,8 @@ enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 
 	if (!machine)
 		return error_system(error, ENOMEM, "calloc", NULL);
-	status = machine_config_copy(&machine->config, config, error);
+	status = machine_config_copy(&machine->config, MACHINE_GUEST, config,
+				     error);
 	if (status == CAPSA_STATUS_OK &&
 	    mailbox_add_console(&machine->box, config->console_bytes) < 0)
 		status = error_system(error, ENOMEM, "malloc", "console");
@@ -89,6 +101,34 @@ enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 		if (!machine->vm)
 			status = error_system(error, ENOMEM, "calloc", NULL);
 	}
+	if (status != CAPSA_STATUS_OK) {
+		machine_free(machine);
+		return status;
+	}
+	*out = machine;
+	return CAPSA_STATUS_OK;
+}
+
+enum capsa_status machine_create_service(
+	struct machine **out, struct capsa *capsa,
+	const struct capsa_machine_config *config, int32_t *peers,
+	uint32_t count, struct capsa_error *error)
+{
+	struct machine *machine = machine_new(capsa);
+	enum capsa_status status;
+
+	if (!machine)
+		return error_system(error, ENOMEM, "calloc", NULL);
+	machine->job.run = machine_run_service;
+	status = machine_config_copy(&machine->config, MACHINE_SERVICE, config,
+				     error);
+	if (status == CAPSA_STATUS_OK && count != machine->config.share_count)
+		status = error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
+				   "check", "count", NULL,
+				   "each share has one socket");
+	if (status == CAPSA_STATUS_OK)
+		status = service_create(&machine->service, machine, peers,
+					error);
 	if (status != CAPSA_STATUS_OK) {
 		machine_free(machine);
 		return status;
@@ -151,16 +191,19 @@ void machine_stop(struct machine *machine, enum capsa_exit exit,
 			mailbox_set_error(&machine->box, error);
 		if (machine->vm)
 			vm_command(machine->vm, VM_STOP);
+		if (machine->service)
+			service_stop(machine->service);
 	}
 	pthread_mutex_unlock(&machine->lock);
 }
 
 void machine_ended(struct machine *machine)
 {
-	bool probe = !machine->config.kernel;
+	bool probe;
 	bool release;
 
 	pthread_mutex_lock(&machine->lock);
+	probe = !machine->vm && !machine->service;
 	machine->ended = true;
 	machine->job.run = machine_run_release;
 	release = machine->release_wanted;
@@ -251,6 +294,8 @@ void machine_stats(struct machine *machine, struct capsa_stats *stats)
 		stats->resident_bytes = memory_resident(&machine->vm->memory);
 		board_stats(&machine->vm->board, stats);
 	}
+	if (machine->service && machine->loaded)
+		service_stats(machine->service, stats);
 	pthread_mutex_unlock(&machine->lock);
 }
 

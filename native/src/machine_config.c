@@ -17,18 +17,16 @@ enum {
 static enum capsa_status config_refuse(struct capsa_error *error,
 				       const char *field, const char *message)
 {
-	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
-			 "capsa_launch", "config", field, message);
+	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0, "check",
+			 "config", field, message);
 }
 
-static enum capsa_status config_check(const struct capsa_machine_config *config,
-				      struct capsa_error *error)
+/* The field of a guest's that is outside its range, or NULL. */
+static const char *config_guest_fault(const struct capsa_machine_config *config)
 {
 	const char *field = NULL;
 
-	if (config->size != sizeof(*config) || config->total < config->size)
-		field = "size";
-	else if (config->cpus < 1 || config->cpus > CAPSA_CPUS_MAX)
+	if (config->cpus < 1 || config->cpus > CAPSA_CPUS_MAX)
 		field = "cpus";
 	else if (config->discovery != CAPSA_DISCOVERY_FIRMWARE &&
 		 config->discovery != CAPSA_DISCOVERY_CMDLINE)
@@ -43,6 +41,49 @@ static enum capsa_status config_check(const struct capsa_machine_config *config,
 		field = "kernel";
 	else if (config->flags & ~(uint32_t)CAPSA_MACHINE_BALLOON)
 		field = "flags";
+	return field;
+}
+
+/* The same for a service, which has shares and nothing else. */
+static const char *config_service_fault(
+	const struct capsa_machine_config *config)
+{
+	const char *field = NULL;
+
+	if (config->cpus != 0)
+		field = "cpus";
+	else if (config->discovery != 0)
+		field = "discovery";
+	else if (config->console != 0)
+		field = "console";
+	else if (config->console_bytes != 0)
+		field = "console_bytes";
+	else if (config->kernel.length != 0)
+		field = "kernel";
+	else if (config->initrd.length != 0)
+		field = "initrd";
+	else if (config->cmdline.length != 0)
+		field = "cmdline";
+	else if (config->disks.length != 0)
+		field = "disks";
+	else if (config->shares.length == 0)
+		field = "shares";
+	else if (config->flags != 0)
+		field = "flags";
+	return field;
+}
+
+static enum capsa_status config_check(enum machine_kind kind,
+				      const struct capsa_machine_config *config,
+				      struct capsa_error *error)
+{
+	const char *field;
+
+	if (config->size != sizeof(*config) || config->total < config->size)
+		field = "size";
+	else
+		field = kind == MACHINE_GUEST ? config_guest_fault(config)
+					      : config_service_fault(config);
 	if (!field)
 		return CAPSA_STATUS_OK;
 	return config_refuse(error, field, "the value is outside its range");
@@ -215,10 +256,11 @@ static enum capsa_status config_texts(struct machine_config *copy,
 }
 
 enum capsa_status machine_config_copy(struct machine_config *copy,
+				      enum machine_kind kind,
 				      const struct capsa_machine_config *config,
 				      struct capsa_error *error)
 {
-	enum capsa_status status = config_check(config, error);
+	enum capsa_status status = config_check(kind, config, error);
 
 	*copy = (struct machine_config) { 0 };
 	if (status != CAPSA_STATUS_OK)

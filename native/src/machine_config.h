@@ -47,11 +47,18 @@ struct machine_config {
 	struct share_config shares[CAPSA_SHARES_MAX];
 };
 
+/* What is described: the rules differ. */
+enum machine_kind {
+	MACHINE_GUEST,
+	MACHINE_SERVICE, /* devices for a guest of another monitor */
+};
+
 /*
  * Status: OK, INVALID_ARGUMENT (error names the field), NO_MEMORY. To be freed
  * in any case.
  */
 enum capsa_status machine_config_copy(struct machine_config *copy,
+				      enum machine_kind kind,
 				      const struct capsa_machine_config *config,
 				      struct capsa_error *error);
 /* Safe on a zeroed one. */

@@ -36,8 +36,8 @@ static void a_copy_outlives_its_original(void)
 	struct description description = described();
 	struct machine_config copy;
 
-	CHECK(machine_config_copy(&copy, &description.head, NULL) ==
-	      CAPSA_STATUS_OK);
+	CHECK(machine_config_copy(&copy, MACHINE_GUEST, &description.head,
+				  NULL) == CAPSA_STATUS_OK);
 	memset(&description, 0xff, sizeof(description));
 	CHECK(copy.memory_bytes == 16 << 20);
 	CHECK(copy.cpus == 2);
@@ -58,7 +58,8 @@ static bool is_refused(size_t offset, uint32_t value, const char *field)
 	enum capsa_status status;
 
 	memcpy((uint8_t *)&description + offset, &value, sizeof(value));
-	status = machine_config_copy(&copy, &description.head, &error);
+	status = machine_config_copy(&copy, MACHINE_GUEST, &description.head,
+				     &error);
 	machine_config_free(&copy);
 	return status == CAPSA_STATUS_INVALID_ARGUMENT &&
 	       strcmp(error.field, field) == 0 && error.message[0] != '\0';
@@ -188,7 +189,8 @@ static const char *refused(const struct equipped *equipped)
 	enum capsa_status status;
 
 	error = (struct capsa_error) { 0 };
-	status = machine_config_copy(&copy, &equipped->head, &error);
+	status = machine_config_copy(&copy, MACHINE_GUEST, &equipped->head,
+				     &error);
 	machine_config_free(&copy);
 	CHECK((status == CAPSA_STATUS_OK) == (error.field[0] == '\0'));
 	CHECK(status == CAPSA_STATUS_OK ||
@@ -245,7 +247,7 @@ static void disks_and_shares_are_copied(void)
 	share.owner = 1000;
 	share.cache = CAPSA_SHARE_CACHE_ALWAYS;
 	set_share(&equipped, 1, &share);
-	CHECK(machine_config_copy(&copy, &equipped.head, NULL) ==
+	CHECK(machine_config_copy(&copy, MACHINE_GUEST, &equipped.head, NULL) ==
 	      CAPSA_STATUS_OK);
 	memset(&equipped, 0xff, sizeof(equipped));
 	CHECK(copy.disk_count == 2 && copy.share_count == 2 && !copy.balloon);
@@ -272,7 +274,7 @@ static void flags_are_checked(void)
 
 	equip(&equipped, 0, 0);
 	equipped.head.flags = CAPSA_MACHINE_BALLOON;
-	CHECK(machine_config_copy(&copy, &equipped.head, NULL) ==
+	CHECK(machine_config_copy(&copy, MACHINE_GUEST, &equipped.head, NULL) ==
 	      CAPSA_STATUS_OK);
 	CHECK(copy.balloon);
 	machine_config_free(&copy);

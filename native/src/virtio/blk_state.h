@@ -14,7 +14,7 @@
 #include "virtio/device.h"
 
 enum {
-	BLK_QUEUE_SIZE = VIRTQUEUE_SIZE_MAX,
+	BLK_QUEUE_SIZE = 256,
 	/* Of requests that need no page of their own for their buffers. */
 	BLK_SEGMENTS_FEW = 8,
 	/* Of one request: the host may have to write them. */
@@ -55,7 +55,7 @@ struct blk {
 	 * For each request the buffers that it can have at most; mapped, so
 	 * that it costs the pages that were ever needed at once.
 	 */
-	struct iovec (*buffers)[VIRTQUEUE_SIZE_MAX];
+	struct iovec (*buffers)[BLK_QUEUE_SIZE];
 };
 
 static inline struct blk *blk_of(struct virtio_device *device)

@@ -23,8 +23,10 @@ enum {
 	FS_HIPRIO, /* queues, by section 5.11.2 */
 	FS_REQUESTS,
 	FS_QUEUES,
-	/* A megabyte of pages with the headers: what a request may have. */
-	FS_QUEUE_SIZE = 256,
+	/* More than a megabyte of pages with the headers, which is all that a
+	 * request may have: drivers take it from other monitors (virtqueue.h).
+	 */
+	FS_QUEUE_SIZE = VIRTQUEUE_SIZE_MAX,
 	/* The first is for FS_HIPRIO: what the guest forgets must not wait
 	 * behind what it reads. Of the threads for all devices the others
 	 * leave half to other machines. */

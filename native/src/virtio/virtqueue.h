@@ -22,7 +22,8 @@ struct vring_desc;
 struct vring_avail;
 struct vring_used;
 
-enum { VIRTQUEUE_SIZE_MAX = 256 }; /* entries */
+/* Entries; QEMU offers a driver so many on virtio-mmio, whatever we say. */
+enum { VIRTQUEUE_SIZE_MAX = 1024 };
 
 /* What the driver asked for. Nothing of it is checked yet. */
 struct virtqueue_layout {

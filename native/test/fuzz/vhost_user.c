@@ -149,8 +149,14 @@ static void fuzz_send(int peer, const uint8_t *bytes)
 	(void)!sendmsg(peer, &whole, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+static void fuzz_gone(void *owner)
+{
+	(void)owner;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct vhost_user_peer peer = { .gone = fuzz_gone };
 	struct virtio_device *device;
 	struct vhost_user *user;
 	uint8_t answers[4096];
@@ -158,8 +164,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	fuzz_prepare();
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
-	    virtio_rng_create(&device) < 0 ||
-	    vhost_user_create(&user, device, 1, pair[1], loop) < 0)
+	    virtio_rng_create(&device) < 0)
+		__builtin_trap();
+	peer.socket = pair[1];
+	if (vhost_user_create(&user, device, 1, &peer, loop) < 0)
 		__builtin_trap();
 	for (size_t i = 0; size - i >= MESSAGE_BYTES; i += MESSAGE_BYTES)
 		fuzz_send(pair[0], data + i);
@@ -168,5 +176,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		;
 	vhost_user_destroy(user);
 	close(pair[0]);
+	close(pair[1]);
 	return 0;
 }

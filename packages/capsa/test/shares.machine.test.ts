@@ -55,6 +55,8 @@ const booted = Effect.fnUntraced(function* (shares: ReadonlyArray<ShareConfig>, 
       expect({ command, output, exitCode }).toMatchObject({ exitCode: 0 })
       return output
     })
+  // A kernel that finds itself held up says so on the console, in between.
+  yield* done("echo 1 >/proc/sys/kernel/printk")
   return { vm, run, done }
 })
 

@@ -20,6 +20,7 @@ import {
   writeMachineConfig
 } from "./internal/layout.ts"
 import { makeMachine } from "./internal/machine.ts"
+import { makeService, type Service, socketsFor } from "./internal/service.ts"
 import { type Library, open } from "./Library.ts"
 import { fromRecord, NativeError } from "./NativeError.ts"
 
@@ -54,12 +55,16 @@ export class Native extends Context.Tag("@capsa/native/Native")<
     readonly probe: Effect.Effect<Verdict, NativeError>
     /** Starts a machine; succeeds when its first vCPU enters the guest. It is killed and freed with the scope. */
     readonly boot: (plan: BootPlan) => Effect.Effect<Machine, NativeError, Scope.Scope>
+    /** Opens the shared folders of a plan and serves them to a machine of another monitor by vhost-user. */
+    readonly serve: (plan: Pick<BootPlan, "memoryMib" | "shares">) => Effect.Effect<Service, NativeError, Scope.Scope>
   }
 >() {}
 
+const memoryBytes = (plan: Pick<BootPlan, "memoryMib">) => BigInt(plan.memoryMib) * 1048576n
+
 const configOf = (plan: BootPlan) =>
   writeMachineConfig({
-    memoryBytes: BigInt(plan.memoryMib) * 1048576n,
+    memoryBytes: memoryBytes(plan),
     cpus: plan.cpus,
     discovery: discoveryKind[plan.discovery],
     console: consoleKind[plan.console],
@@ -70,6 +75,22 @@ const configOf = (plan: BootPlan) =>
     disks: plan.disks.map(diskOf),
     shares: plan.shares.map(shareOf),
     flags: plan.balloon ? machineFlag.balloon : 0
+  })
+
+/** A service has shares and nothing else. */
+const serviceConfigOf = (plan: Pick<BootPlan, "memoryMib" | "shares">) =>
+  writeMachineConfig({
+    memoryBytes: memoryBytes(plan),
+    cpus: 0,
+    discovery: 0,
+    console: 0,
+    consoleBytes: 0,
+    kernel: "",
+    initrd: "",
+    cmdline: "",
+    disks: [],
+    shares: plan.shares.map(shareOf),
+    flags: 0
   })
 
 const diskOf = (disk: BootPlan["disks"][number]) => ({
@@ -177,6 +198,15 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
         const inbox = yield* adopt((handle, error) => call.capsa_launch(instance, config, handle, error))
         yield* Deferred.await(inbox.started)
         return makeMachine(library, inbox, plan)
+      }),
+      serve: Effect.fn("Native.serve")(function* (plan: Pick<BootPlan, "memoryMib" | "shares">) {
+        const config = serviceConfigOf(plan)
+        const sockets = yield* socketsFor(plan)
+        const inbox = yield* adopt((handle, error) =>
+          call.capsa_serve(instance, config, sockets, sockets.length, handle, error)
+        )
+        yield* Deferred.await(inbox.started)
+        return makeService(library, inbox, sockets)
       })
     }
   })

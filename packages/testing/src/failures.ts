@@ -23,6 +23,7 @@ export const ofGuests = [
   "VmBootError.InitrdUnreadable",
   "VmBootError.InitrdInvalid",
   "VmBootError.MemoryInvalid",
+  "VmBootError.ShareUnavailable",
   "VmBootError.HostResources",
   "VmBootError.HostFailure",
   "VmBootError.RootMissing",
@@ -35,10 +36,7 @@ export const ofGuests = [
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that only the monitor has; the test is in `kvm`. */
-export const ofMonitor = [
-  "VmBootError.CmdlineInvalid",
-  "VmBootError.ShareUnavailable"
-] as const satisfies ReadonlyArray<Failure.FailureName>
+export const ofMonitor = ["VmBootError.CmdlineInvalid"] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that limits bring about; the test is in `capsa`. */
 export const ofLimits = [

@@ -54,6 +54,16 @@ const request = (inbox: Inbox, report: "paused" | "resumed", operation: string, 
     return Effect.zipRight(call(inbox, operation, f), Effect.raceFirst(reported, ended))
   })
 
+/** The counters of what is behind an inbox. */
+export const readStats = (library: Library, inbox: Inbox): Effect.Effect<StatsRecord, MachineError> =>
+  Effect.suspend(() => {
+    const stats = makeStats()
+    return Effect.map(
+      call(inbox, "stats", () => library.call.capsa_stats(library.instance, inbox.handle, stats.bytes)),
+      stats.read
+    )
+  })
+
 const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
   exits: stats.exits,
   residentBytes: stats.residentBytes,
@@ -82,12 +92,6 @@ export const makeMachine = (library: Library, inbox: Inbox, plan: BootPlan): Mac
     pause: request(inbox, "paused", "pause", () => native.capsa_pause(instance, handle)),
     resume: request(inbox, "resumed", "resume", () => native.capsa_resume(instance, handle)),
     exit: Deferred.await(inbox.exit),
-    stats: Effect.suspend(() => {
-      const stats = makeStats()
-      return Effect.map(
-        call(inbox, "stats", () => native.capsa_stats(instance, handle, stats.bytes)),
-        () => statsOf(plan, stats.read())
-      )
-    })
+    stats: Effect.map(readStats(library, inbox), (stats) => statsOf(plan, stats))
   }
 }
