@@ -23,9 +23,12 @@ const testMs = 1_200_000
 const { shares: support } = capabilities.features
 const cause = support.supported ? "" : ` — skipped: ${backendName} has none, because ${support.reason}`
 
-/** The tiny kernel as the built-in guest, which is the one that mounts shares by itself. */
+/**
+ * The tiny kernel as the built-in guest, which is the one that mounts shares by itself. It says nothing of itself that
+ * would stand between a command and its output.
+ */
 const tinyGuest = {
-  images: () => Effect.succeed({ ...quick, initrd: tiny.initrd } satisfies Images)
+  images: () => Effect.succeed({ ...quick, initrd: tiny.initrd, cmdline: "loglevel=1" } satisfies Images)
 }
 
 const showConsole = (error: unknown) =>
