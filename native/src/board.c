@@ -12,6 +12,16 @@
 #include "machine.h"
 #include "virtio/console.h"
 #include "virtio/rng.h"
+#include "virtio/vsock.h"
+
+enum {
+	BOARD_GUEST_CID = 3, /* each machine has a device of its own */
+	/*
+	 * A guest on a busy host may take seconds to get round to its queues;
+	 * who wants to know sooner has a time limit of its own.
+	 */
+	BOARD_VSOCK_PATIENCE_MS = 10000,
+};
 
 struct arch_shape board_shape(const struct machine_config *config)
 {
@@ -21,6 +31,7 @@ struct arch_shape board_shape(const struct machine_config *config)
 		.virtio_count = 2, /* console and entropy */
 	};
 
+	shape.virtio_count += config->vsock ? 1 : 0;
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
 		shape.virtio[i] = arch_virtio_slot(i);
 	return shape;
@@ -186,6 +197,30 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+static enum capsa_status board_add_vsock(struct board *board, int vm_fd,
+					 struct loop *loop,
+					 struct capsa_error *error)
+{
+	const struct vsock_config config = {
+		.path = board->machine->config.vsock,
+		.guest_cid = BOARD_GUEST_CID,
+		.patience_ms = BOARD_VSOCK_PATIENCE_MS,
+	};
+	struct virtio_device *device;
+	enum capsa_status status;
+	int result;
+
+	if (!config.path)
+		return CAPSA_STATUS_OK;
+	result = virtio_vsock_create(&device, &config, loop);
+	if (result < 0)
+		return error_system(error, -result, "bind", config.path);
+	status = board_add_virtio(board, vm_fd, device, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->vsock = device;
+	return status;
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
@@ -195,7 +230,27 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		status = board_add_vsock(board, vm_fd, loop, error);
 	return status;
+}
+
+void board_end(struct board *board)
+{
+	if (board->vsock)
+		virtio_vsock_end(board->vsock);
+}
+
+void board_count(const struct board *board, struct capsa_stats *stats)
+{
+	struct vsock_counts vsock;
+
+	if (!board->vsock)
+		return;
+	vsock = virtio_vsock_counts(board->vsock);
+	stats->vsock_connections = vsock.connections;
+	stats->vsock_sent = vsock.to_guest;
+	stats->vsock_received = vsock.from_guest;
 }
 
 void board_destroy(struct board *board)

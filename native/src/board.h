@@ -30,6 +30,7 @@ struct board {
 	uint32_t virtio_count; /* of those that are there */
 	struct virtio_mmio *virtio[ARCH_VIRTIO_MAX];
 	struct virtio_device *console; /* owned by its transport */
+	struct virtio_device *vsock;   /* the same; NULL: none */
 	int uart_irq_fd; /* owned, like every descriptor here; -1: none */
 	int power_irq_fd;
 	int virtio_irq_fds[ARCH_VIRTIO_MAX];
@@ -51,6 +52,12 @@ void board_destroy(struct board *board);
 
 /* Presses the power button. Only after board_create(), like the next. */
 void board_press_power(struct board *board);
+
+/* The guest is no more: what programs of the host have with it ends. */
+void board_end(struct board *board);
+
+/* Fills in the counters of the devices. Takes no lock. */
+void board_count(const struct board *board, struct capsa_stats *stats);
 
 /* Host input has come for the console. */
 void board_console_input(struct board *board);

@@ -160,6 +160,9 @@ void machine_ended(struct machine *machine)
 	bool probe = !machine->config.kernel;
 	bool release;
 
+	/* Before it may be freed. */
+	if (machine->vm)
+		board_end(&machine->vm->board);
 	pthread_mutex_lock(&machine->lock);
 	machine->ended = true;
 	machine->job.run = machine_run_release;
@@ -249,6 +252,7 @@ void machine_stats(struct machine *machine, struct capsa_stats *stats)
 	if (machine->vm && machine->loaded) {
 		stats->exits = vm_exits(machine->vm);
 		stats->resident_bytes = memory_resident(&machine->vm->memory);
+		board_count(&machine->vm->board, stats);
 	}
 	pthread_mutex_unlock(&machine->lock);
 }
