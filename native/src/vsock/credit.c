@@ -9,7 +9,9 @@ int vsock_credit_hear(struct vsock_credit *credit, uint32_t room,
 	/* More than half of the numbers away is behind: it was never sent. */
 	if (credit->sent - taken > INT32_MAX)
 		return -EPROTO;
-	credit->guest_taken = taken;
+	/* A guest with several processors may send an older count later. */
+	if (taken - credit->guest_taken <= INT32_MAX)
+		credit->guest_taken = taken;
 	/* So that the difference above keeps its meaning. */
 	credit->guest_room = room < INT32_MAX ? room : INT32_MAX;
 	return 0;
