@@ -9,7 +9,7 @@
 
 struct description {
 	struct capsa_machine_config head;
-	char texts[32];
+	char texts[128];
 };
 
 static struct description described(void)
@@ -26,8 +26,10 @@ static struct description described(void)
 			.kernel = { offsetof(struct description, texts), 7 },
 			.cmdline = { offsetof(struct description, texts) + 7,
 				     5 },
+			.vsock = { offsetof(struct description, texts) + 12,
+				   6 },
 		},
-		.texts = "/kernelquiet",
+		.texts = "/kernelquiet/vsock",
 	};
 }
 
@@ -46,6 +48,7 @@ static void a_copy_outlives_its_original(void)
 	CHECK(strcmp(copy.kernel, "/kernel") == 0);
 	CHECK(!copy.initrd);
 	CHECK(strcmp(copy.cmdline, "quiet") == 0);
+	CHECK(strcmp(copy.vsock, "/vsock") == 0);
 	machine_config_free(&copy);
 }
 
@@ -94,8 +97,9 @@ static void texts_are_held_to_their_buffer(void)
 	CHECK(SLICE_REFUSED(kernel, offset, UINT32_MAX));
 	CHECK(SLICE_REFUSED(cmdline, length, UINT32_MAX));
 	CHECK(SLICE_REFUSED(cmdline, length, total - head - 6));
-	CHECK(SLICE_REFUSED(cmdline, length, 6)); /* with the NUL behind it */
-	CHECK(SLICE_REFUSED(initrd, length, 1));  /* at offset 0 */
+	CHECK(SLICE_REFUSED(cmdline, length, 12)); /* with the NUL behind it */
+	CHECK(SLICE_REFUSED(initrd, length, 1));   /* at offset 0 */
+	CHECK(SLICE_REFUSED(vsock, length, CAPSA_VSOCK_PATH_MAX + 1));
 }
 
 int main(void)

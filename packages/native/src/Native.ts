@@ -30,6 +30,12 @@ export interface Verdict {
   readonly instructionNs: number
 }
 
+/** Where a machine keeps what has a name on disk. @category models */
+export interface MachinePaths {
+  /** Of the Unix socket behind vsock, for a machine that has it: at most 96 bytes. The library makes and removes it. */
+  readonly vsock?: string | undefined
+}
+
 /** Output that the library keeps for one machine until it is drained. */
 const consoleBytes = 256 * 1024
 
@@ -53,11 +59,11 @@ export class Native extends Context.Tag("@capsa/native/Native")<
     /** Runs guest code and measures it. Fails where no machine can be created. */
     readonly probe: Effect.Effect<Verdict, NativeError>
     /** Starts a machine; succeeds when its first vCPU enters the guest. It is killed and freed with the scope. */
-    readonly boot: (plan: BootPlan) => Effect.Effect<Machine, NativeError, Scope.Scope>
+    readonly boot: (plan: BootPlan, paths?: MachinePaths) => Effect.Effect<Machine, NativeError, Scope.Scope>
   }
 >() {}
 
-const configOf = (plan: BootPlan) =>
+const configOf = (plan: BootPlan, { vsock = "" }: MachinePaths) =>
   writeMachineConfig({
     memoryBytes: BigInt(plan.memoryMib) * 1048576n,
     cpus: plan.cpus,
@@ -69,7 +75,8 @@ const configOf = (plan: BootPlan) =>
     cmdline: plan.cmdline,
     disks: plan.disks.map(diskOf),
     shares: plan.shares.map(shareOf),
-    flags: plan.balloon ? machineFlag.balloon : 0
+    flags: plan.balloon ? machineFlag.balloon : 0,
+    vsock
   })
 
 const diskOf = (disk: BootPlan["disks"][number]) => ({
@@ -172,11 +179,11 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
           Effect.flatMap(({ kind, value, error }) => verdictOf(kind, value, error))
         )
       ).pipe(Effect.withSpan("Native.probe")),
-      boot: Effect.fn("Native.boot")(function* (plan: BootPlan) {
-        const config = configOf(plan)
+      boot: Effect.fn("Native.boot")(function* (plan: BootPlan, paths: MachinePaths = {}) {
+        const config = configOf(plan, paths)
         const inbox = yield* adopt((handle, error) => call.capsa_launch(instance, config, handle, error))
         yield* Deferred.await(inbox.started)
-        return makeMachine(library, inbox)
+        return makeMachine(library, inbox, paths)
       })
     }
   })

@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type { Library } from "../Library.ts"
+import type { MachinePaths } from "../Native.ts"
 import { type NativeStatus, nativeStatuses } from "../NativeError.ts"
 import type { Inbox } from "./inbox.ts"
 import { makeStats } from "./layout.ts"
@@ -55,7 +56,7 @@ const request = (inbox: Inbox, report: "paused" | "resumed", operation: string, 
   })
 
 /** The machine behind an inbox whose vCPUs run. */
-export const makeMachine = (library: Library, inbox: Inbox): Machine => {
+export const makeMachine = (library: Library, inbox: Inbox, { vsock }: MachinePaths): Machine => {
   const { call: native, instance } = library
   const { handle } = inbox
   return {
@@ -68,13 +69,20 @@ export const makeMachine = (library: Library, inbox: Inbox): Machine => {
     pause: request(inbox, "paused", "pause", () => native.capsa_pause(instance, handle)),
     resume: request(inbox, "resumed", "resume", () => native.capsa_resume(instance, handle)),
     exit: Deferred.await(inbox.exit),
+    vsockPath: vsock,
     stats: Effect.suspend(() => {
       const stats = makeStats()
       return Effect.map(
         call(inbox, "stats", () => native.capsa_stats(instance, handle, stats.bytes)),
         () => {
-          const { exits, residentBytes, consoleOutput } = stats.read()
-          return { exits, residentBytes, consoleBytes: consoleOutput }
+          const { exits, residentBytes, consoleOutput, ...counters } = stats.read()
+          const { vsockConnections, vsockSent, vsockReceived } = counters
+          return {
+            exits,
+            residentBytes,
+            consoleBytes: consoleOutput,
+            ...(vsock && { vsockConnections, vsockSentBytes: vsockSent, vsockReceivedBytes: vsockReceived })
+          }
         }
       )
     })
