@@ -107,6 +107,7 @@ const guestModules = [
   "virtio_blk",
   "virtio_net",
   "virtio-rng",
+  "vmw_vsock_virtio_transport",
   "button",
   "evdev",
   "pvpanic-mmio",
