@@ -27,8 +27,10 @@ struct vsock {
 	struct virtio_device device; /* first: found from it */
 	struct loop_source source;
 	struct loop *loop;
-	bool watched; /* source is the loop's */
-	bool stalled; /* packets of the driver wait for room for answers */
+	bool watched;  /* source is the loop's */
+	bool removing; /* by a thread that has given the lock back */
+	pthread_cond_t removed;
+	bool stalled;  /* packets of the driver wait for room for answers */
 	struct vsock_hub *hub;
 	struct virtqueue_chain chain;
 };
@@ -154,19 +156,25 @@ static void vsock_activate(struct virtio_device *device)
 }
 
 /*
- * Another processor of a guest that resets a device twice at once may come in
- * between: removing a source is done once, whoever does it waits.
+ * Another processor of the guest may reset the device meanwhile. It waits: else
+ * it could be through, and activate the device, before the source is removed,
+ * which then would be the loop's and not known to be.
  */
 static void vsock_drain(struct virtio_device *device)
 {
 	struct vsock *vsock = vsock_of(device);
 
+	while (vsock->removing)
+		pthread_cond_wait(&vsock->removed, &device->lock);
 	if (!vsock->watched)
 		return;
+	vsock->removing = true;
 	pthread_mutex_unlock(&device->lock);
 	loop_remove(vsock->loop, &vsock->source);
 	pthread_mutex_lock(&device->lock);
+	vsock->removing = false;
 	vsock->watched = false;
+	pthread_cond_broadcast(&vsock->removed);
 }
 
 static void vsock_reset(struct virtio_device *device)
@@ -189,8 +197,11 @@ static void vsock_config_read(struct virtio_device *device, uint32_t offset,
 
 static void vsock_destroy(struct virtio_device *device)
 {
-	vsock_hub_destroy(vsock_of(device)->hub);
-	free(vsock_of(device));
+	struct vsock *vsock = vsock_of(device);
+
+	vsock_hub_destroy(vsock->hub);
+	pthread_cond_destroy(&vsock->removed);
+	free(vsock);
 }
 
 static const struct virtio_device_ops vsock_ops = {
@@ -219,6 +230,7 @@ int virtio_vsock_create(struct virtio_device **out,
 		free(vsock);
 		return result;
 	}
+	pthread_cond_init(&vsock->removed, NULL);
 	vsock->device.ops = &vsock_ops;
 	vsock->loop = loop;
 	vsock->source = (struct loop_source) {

@@ -88,6 +88,15 @@ void vsock_hub_start(struct vsock_hub *hub)
 	vsock_hub_accept(hub, true);
 }
 
+/* Nobody would hear the timer, which then would wake the loop for ever. */
+static void hub_silence(struct vsock_hub *hub)
+{
+	const struct itimerspec never = { 0 };
+
+	hub->timer_ns = 0;
+	timerfd_settime(hub->timer_fd, 0, &never, NULL);
+}
+
 void vsock_hub_rest(struct vsock_hub *hub)
 {
 	struct vsock_link *link;
@@ -103,6 +112,7 @@ void vsock_hub_rest(struct vsock_hub *hub)
 		vsock_hub_remove(hub, connection);
 	}
 	hub->stray_count = 0;
+	hub_silence(hub);
 }
 
 void vsock_hub_end(struct vsock_hub *hub)
