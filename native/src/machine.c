@@ -252,7 +252,7 @@ void machine_stats(struct machine *machine, struct capsa_stats *stats)
 	if (machine->vm && machine->loaded) {
 		stats->exits = vm_exits(machine->vm);
 		stats->resident_bytes = memory_resident(&machine->vm->memory);
-		board_count(&machine->vm->board, stats);
+		board_stats(&machine->vm->board, stats);
 	}
 	pthread_mutex_unlock(&machine->lock);
 }

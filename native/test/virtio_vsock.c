@@ -57,8 +57,9 @@ static void notify(uint32_t queue)
 
 static void offer_buffer(uint16_t index)
 {
-	fake_buffer(&queues[RECEIVE], index, BUFFERS + (uint64_t)index * BUFFER_BYTES,
-		    BUFFER_BYTES, VRING_DESC_F_WRITE);
+	fake_buffer(&queues[RECEIVE], index,
+		    BUFFERS + (uint64_t)index * BUFFER_BYTES, BUFFER_BYTES,
+		    VRING_DESC_F_WRITE);
 }
 
 static void offer_buffers(uint16_t count)

@@ -30,7 +30,7 @@ struct vsock {
 	bool watched;  /* source is the loop's */
 	bool removing; /* by a thread that has given the lock back */
 	pthread_cond_t removed;
-	bool stalled;  /* packets of the driver wait for room for answers */
+	bool stalled; /* packets of the driver wait for room for answers */
 	struct vsock_hub *hub;
 	struct virtqueue_chain chain;
 };

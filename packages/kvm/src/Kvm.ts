@@ -31,6 +31,11 @@ export const capabilities: Capabilities = {
   panicNotifier: true,
   features: {
     ...noFeatures("its monitor has no device for it"),
+    disks: supported,
+    ephemeralDisks: supported,
+    qcow2: unsupported("its monitor reads raw images only"),
+    balloon: supported,
+    shares: supported,
     vsock: supported,
     uefi: unsupported("its monitor starts kernels itself, without firmware"),
     limits: unsupported("its machines run in this process, which they share"),

@@ -1,4 +1,4 @@
-import { type Machine, MachineError } from "@capsa/core"
+import { type BootPlan, type Machine, MachineError, type MachineStats } from "@capsa/core"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
@@ -6,7 +6,7 @@ import type { Library } from "../Library.ts"
 import type { MachinePaths } from "../Native.ts"
 import { type NativeStatus, nativeStatuses } from "../NativeError.ts"
 import type { Inbox } from "./inbox.ts"
-import { makeStats } from "./layout.ts"
+import { makeStats, type StatsRecord } from "./layout.ts"
 
 const machineError = (operation: string, status: NativeStatus) =>
   status === "State" || status === "StaleHandle"
@@ -55,8 +55,27 @@ const request = (inbox: Inbox, report: "paused" | "resumed", operation: string, 
     return Effect.zipRight(call(inbox, operation, f), Effect.raceFirst(reported, ended))
   })
 
+const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
+  exits: stats.exits,
+  residentBytes: stats.residentBytes,
+  consoleBytes: stats.consoleOutput,
+  diskReadBytes: stats.diskRead,
+  diskWrittenBytes: stats.diskWritten,
+  shareRequests: stats.shareRequests,
+  ...(plan.vsock && {
+    vsockConnections: stats.vsockConnections,
+    vsockSentBytes: stats.vsockSent,
+    vsockReceivedBytes: stats.vsockReceived
+  }),
+  balloon: plan.balloon ? { heldBytes: stats.balloonHeld, reportedBytes: stats.balloonReported } : undefined,
+  guestMemory:
+    stats.guestTotal === 0
+      ? undefined
+      : { totalBytes: stats.guestTotal, freeBytes: stats.guestFree, availableBytes: stats.guestAvailable }
+})
+
 /** The machine behind an inbox whose vCPUs run. */
-export const makeMachine = (library: Library, inbox: Inbox, { vsock }: MachinePaths): Machine => {
+export const makeMachine = (library: Library, inbox: Inbox, plan: BootPlan, { vsock }: MachinePaths): Machine => {
   const { call: native, instance } = library
   const { handle } = inbox
   return {
@@ -74,16 +93,7 @@ export const makeMachine = (library: Library, inbox: Inbox, { vsock }: MachinePa
       const stats = makeStats()
       return Effect.map(
         call(inbox, "stats", () => native.capsa_stats(instance, handle, stats.bytes)),
-        () => {
-          const { exits, residentBytes, consoleOutput, ...counters } = stats.read()
-          const { vsockConnections, vsockSent, vsockReceived } = counters
-          return {
-            exits,
-            residentBytes,
-            consoleBytes: consoleOutput,
-            ...(vsock && { vsockConnections, vsockSentBytes: vsockSent, vsockReceivedBytes: vsockReceived })
-          }
-        }
+        () => statsOf(plan, stats.read())
       )
     })
   }
