@@ -177,6 +177,17 @@ describe("connect", () => {
     )
   }
 
+  live("tells the answer that came before it could ask", () =>
+    Effect.gen(function* () {
+      const { path } = yield* Peer.hasty("ERR ETIMEDOUT\n")
+      const { vsock } = yield* Peer.launch(path)
+      const failures = yield* Effect.replicateEffect(Effect.flip(Effect.scoped(vsock.connect(7))), 20, {
+        concurrency: "unbounded"
+      })
+      for (const failure of failures) expect(failure).toMatchObject({ reason: "TimedOut", retryable: true })
+    })
+  )
+
   live("refuses what is no port", () =>
     Effect.gen(function* () {
       const { vsock } = yield* withPorts({})

@@ -45,10 +45,19 @@ export const make = Effect.fnUntraced(function* (machine: Machine) {
       )
     })
 
+  /** One after the other: who has connected must say within a time what it wants, however many connect on a busy host. */
+  const asking = Effect.unsafeMakeSemaphore(1)
+  const ask = (unix: string, port: number) =>
+    Effect.acquireRelease(dialPath(unix, port, judge), ({ close }) => close).pipe(
+      // Of one that cannot be asked any more, the answer is there, or its end.
+      Effect.tap(({ write }) => Effect.ignore(write(encoder.encode(`CONNECT ${port}\n`)))),
+      asking.withPermits(1)
+    )
+
   const dial = Effect.fnUntraced(function* (port: number, options: ConnectOptions = {}) {
     const unix = yield* ready(port)
-    const wire = yield* Effect.acquireRelease(dialPath(unix, port, judge), ({ close }) => close)
-    const greeted = greet(wire, port).pipe(
+    const wire = yield* ask(unix, port)
+    const answered = answer(wire, port).pipe(
       // What the end of a machine does to a connection says less than that end.
       Effect.catchIf(
         ({ reason }) => reason === "Closed",
@@ -58,8 +67,8 @@ export const make = Effect.fnUntraced(function* (machine: Machine) {
     const { timeout } = options
     yield* (
       timeout === undefined
-        ? greeted
-        : Effect.timeoutFail(greeted, { duration: timeout, onTimeout: () => errors.timedOut(port) })
+        ? answered
+        : Effect.timeoutFail(answered, { duration: timeout, onTimeout: () => errors.timedOut(port) })
     ).pipe(Effect.onExit((exit) => (Exit.isFailure(exit) ? wire.close : Effect.void)))
     return connectionOf(wire, port)
   })
@@ -117,22 +126,21 @@ const serve = (unix: string, port: number, judge: Judge, opened: (wire: Wire) =>
 /** Longer than any answer. */
 const answerMax = 64
 
-/** Says which port it shall be, and waits for the answer. */
-const greet = (wire: Wire, port: number): Effect.Effect<void, VsockError> =>
+/** Waits for the line. */
+const answer = (wire: Wire, port: number): Effect.Effect<void, VsockError> =>
   Effect.gen(function* () {
-    yield* wire.write(encoder.encode(`CONNECT ${port}\n`))
-    let answer = nothing
-    while (!answer.includes(0x0a)) {
-      if (answer.byteLength > answerMax) return yield* errors.hostFailure(port, "connect", "", "EPROTO")
+    let line = nothing
+    while (!line.includes(0x0a)) {
+      if (line.byteLength > answerMax) return yield* errors.hostFailure(port, "connect", "", "EPROTO")
       const came = yield* Effect.mapError(
         wire.read,
         Option.getOrElse(() => ({}))
       )
-      answer = Buffer.concat([answer, ...Chunk.toReadonlyArray(came)])
+      line = Buffer.concat([line, ...Chunk.toReadonlyArray(came)])
     }
-    const length = answer.indexOf(0x0a) + 1
-    if (length < answer.byteLength) wire.unread(answer.subarray(length))
-    const [word, detail = ""] = new TextDecoder().decode(answer.subarray(0, length - 1)).split(" ")
+    const length = line.indexOf(0x0a) + 1
+    if (length < line.byteLength) wire.unread(line.subarray(length))
+    const [word, detail = ""] = new TextDecoder().decode(line.subarray(0, length - 1)).split(" ")
     if (word !== "OK") return yield* refusalOf(port, detail)
   }).pipe(Effect.mapError((error) => (error instanceof VsockError ? error : errors.closed(port)(error))))
 
