@@ -43,8 +43,10 @@ extern "C" {
 /* Disks, and shared folders, of one machine. */
 #define CAPSA_DISKS_MAX  8u
 #define CAPSA_SHARES_MAX 8u
-/* Disks, shares and balloon of one machine together. */
+/* Disks, shares, balloon and vsock device of one machine together. */
 #define CAPSA_DEVICES_MAX 14u
+/* Bytes of a vsock socket's path: sun_path has to hold "_<port>" too. */
+#define CAPSA_VSOCK_PATH_MAX 96u
 /* Events handed out by one capsa_drain() call. */
 #define CAPSA_DRAIN_EVENTS_MAX 4u
 
@@ -178,6 +180,16 @@ struct capsa_machine_config {
 	struct capsa_slice shares;  /* array of struct capsa_share */
 	uint32_t flags;             /* enum capsa_machine_flags */
 	uint32_t reserved;          /* 0 */
+	/*
+	 * Path of the Unix socket behind the guest's virtio-vsock device, at
+	 * most CAPSA_VSOCK_PATH_MAX bytes; absent: no device. The library
+	 * makes it before the first instruction and removes it when the
+	 * machine has ended. Who connects to it and writes "CONNECT <port>\n"
+	 * is connected to that port of the guest after the answer
+	 * "OK <port>\n". A guest that connects to port P of the host reaches
+	 * who listens at "<path>_<P>".
+	 */
+	struct capsa_slice vsock;
 };
 
 enum capsa_event_kind {
@@ -250,6 +262,9 @@ struct capsa_stats {
 	uint64_t guest_total;      /* as the guest counts; 0: not told yet */
 	uint64_t guest_free;
 	uint64_t guest_available;
+	uint64_t vsock_connections; /* now, those being made included */
+	uint64_t vsock_sent;        /* bytes to the guest */
+	uint64_t vsock_received;    /* bytes of the guest */
 };
 
 struct capsa; /* an instance of the library */

@@ -18,6 +18,16 @@
 #include "virtio/console.h"
 #include "virtio/fs.h"
 #include "virtio/rng.h"
+#include "virtio/vsock.h"
+
+enum {
+	BOARD_GUEST_CID = 3, /* each machine has a device of its own */
+	/*
+	 * A guest on a busy host may take seconds to get round to its queues;
+	 * who wants to know sooner has a time limit of its own.
+	 */
+	BOARD_VSOCK_PATIENCE_MS = 10000,
+};
 
 struct arch_shape board_shape(const struct machine_config *config)
 {
@@ -26,7 +36,7 @@ struct arch_shape board_shape(const struct machine_config *config)
 		.discovery = config->discovery,
 		/* Console and entropy, and what the machine has. */
 		.virtio_count = 2 + config->balloon + config->disk_count +
-				config->share_count,
+				config->share_count + (config->vsock != NULL),
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -194,6 +204,28 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+static enum capsa_status board_add_vsock(struct board *board, int vm_fd,
+					 struct loop *loop,
+					 struct capsa_error *error)
+{
+	const struct vsock_config config = {
+		.path = board->machine->config.vsock,
+		.guest_cid = BOARD_GUEST_CID,
+		.patience_ms = BOARD_VSOCK_PATIENCE_MS,
+	};
+	struct virtio_device *device;
+	enum capsa_status status;
+	int result;
+
+	result = virtio_vsock_create(&device, &config, loop);
+	if (result < 0)
+		return error_system(error, -result, "bind", config.path);
+	status = board_add_virtio(board, vm_fd, device, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->vsock = device;
+	return status;
+}
+
 static enum capsa_status board_add_disk(struct board *board, int vm_fd,
 					struct loop *loop,
 					struct capsa_error *error)
@@ -267,7 +299,15 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 	while (status == CAPSA_STATUS_OK &&
 	       board->share_count < config->share_count)
 		status = board_add_share(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && config->vsock)
+		status = board_add_vsock(board, vm_fd, loop, error);
 	return status;
+}
+
+void board_end(struct board *board)
+{
+	if (board->vsock)
+		virtio_vsock_end(board->vsock);
 }
 
 void board_destroy(struct board *board)
@@ -301,6 +341,7 @@ void board_console_input(struct board *board)
 void board_stats(struct board *board, struct capsa_stats *stats)
 {
 	struct virtio_balloon_stats balloon = { 0 };
+	struct vsock_counts vsock = { 0 };
 
 	if (board->balloon)
 		virtio_balloon_stats(board->balloon, &balloon);
@@ -309,6 +350,11 @@ void board_stats(struct board *board, struct capsa_stats *stats)
 	stats->guest_total = balloon.total;
 	stats->guest_free = balloon.free;
 	stats->guest_available = balloon.available;
+	if (board->vsock)
+		vsock = virtio_vsock_counts(board->vsock);
+	stats->vsock_connections = vsock.connections;
+	stats->vsock_sent = vsock.to_guest;
+	stats->vsock_received = vsock.from_guest;
 	for (uint32_t i = 0; i < board->share_count; i++)
 		stats->share_requests += virtio_fs_requests(board->shares[i]);
 	for (uint32_t i = 0; i < board->disk_count; i++)

@@ -43,6 +43,7 @@ static const struct layout_line layout_lines[] = {
 	FIELD(capsa_machine_config, disks),
 	FIELD(capsa_machine_config, shares),
 	FIELD(capsa_machine_config, flags),
+	FIELD(capsa_machine_config, vsock),
 	STRUCT(capsa_disk),
 	FIELD(capsa_disk, flags),
 	FIELD(capsa_disk, path),
@@ -82,6 +83,9 @@ static const struct layout_line layout_lines[] = {
 	FIELD(capsa_stats, guest_total),
 	FIELD(capsa_stats, guest_free),
 	FIELD(capsa_stats, guest_available),
+	FIELD(capsa_stats, vsock_connections),
+	FIELD(capsa_stats, vsock_sent),
+	FIELD(capsa_stats, vsock_received),
 };
 
 uint32_t capsa_layout(char *text, uint32_t capacity)

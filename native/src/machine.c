@@ -202,6 +202,9 @@ void machine_ended(struct machine *machine)
 	bool probe;
 	bool release;
 
+	/* Before it may be freed. */
+	if (machine->vm)
+		board_end(&machine->vm->board);
 	pthread_mutex_lock(&machine->lock);
 	probe = !machine->vm && !machine->service;
 	machine->ended = true;

@@ -68,6 +68,8 @@ static const char *config_service_fault(
 		field = "disks";
 	else if (config->shares.length == 0)
 		field = "shares";
+	else if (config->vsock.length != 0)
+		field = "vsock";
 	else if (config->flags != 0)
 		field = "flags";
 	return field;
@@ -252,6 +254,9 @@ static enum capsa_status config_texts(struct machine_config *copy,
 	if (status == CAPSA_STATUS_OK)
 		status = config_text(&copy->cmdline, config, config->cmdline,
 				     CMDLINE_BYTES_MAX, "cmdline", error);
+	if (status == CAPSA_STATUS_OK)
+		status = config_text(&copy->vsock, config, config->vsock,
+				     CAPSA_VSOCK_PATH_MAX, "vsock", error);
 	return status;
 }
 
@@ -261,6 +266,7 @@ enum capsa_status machine_config_copy(struct machine_config *copy,
 				      struct capsa_error *error)
 {
 	enum capsa_status status = config_check(kind, config, error);
+	uint32_t devices;
 
 	*copy = (struct machine_config) { 0 };
 	if (status != CAPSA_STATUS_OK)
@@ -275,9 +281,9 @@ enum capsa_status machine_config_copy(struct machine_config *copy,
 		status = config_disks(copy, config, error);
 	if (status == CAPSA_STATUS_OK)
 		status = config_shares(copy, config, error);
-	if (status == CAPSA_STATUS_OK &&
-	    copy->disk_count + copy->share_count + copy->balloon >
-		    CAPSA_DEVICES_MAX)
+	devices = copy->disk_count + copy->share_count + copy->balloon;
+	devices += copy->vsock != NULL;
+	if (status == CAPSA_STATUS_OK && devices > CAPSA_DEVICES_MAX)
 		status = config_refuse(error, "shares",
 				       "with the other devices there are too "
 				       "many");
@@ -298,4 +304,5 @@ void machine_config_free(struct machine_config *config)
 	free(config->kernel);
 	free(config->initrd);
 	free(config->cmdline);
+	free(config->vsock);
 }

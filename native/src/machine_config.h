@@ -45,6 +45,7 @@ struct machine_config {
 	struct disk_config disks[CAPSA_DISKS_MAX];
 	uint32_t share_count;
 	struct share_config shares[CAPSA_SHARES_MAX];
+	char *vsock; /* path of the socket; NULL: no device */
 };
 
 /* What is described: the rules differ. */

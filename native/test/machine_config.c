@@ -9,7 +9,7 @@
 
 struct description {
 	struct capsa_machine_config head;
-	char texts[32];
+	char texts[128];
 };
 
 static struct description described(void)
@@ -26,8 +26,10 @@ static struct description described(void)
 			.kernel = { offsetof(struct description, texts), 7 },
 			.cmdline = { offsetof(struct description, texts) + 7,
 				     5 },
+			.vsock = { offsetof(struct description, texts) + 12,
+				   6 },
 		},
-		.texts = "/kernelquiet",
+		.texts = "/kernelquiet/vsock",
 	};
 }
 
@@ -46,6 +48,7 @@ static void a_copy_outlives_its_original(void)
 	CHECK(strcmp(copy.kernel, "/kernel") == 0);
 	CHECK(!copy.initrd);
 	CHECK(strcmp(copy.cmdline, "quiet") == 0);
+	CHECK(strcmp(copy.vsock, "/vsock") == 0);
 	machine_config_free(&copy);
 }
 
@@ -95,8 +98,9 @@ static void texts_are_held_to_their_buffer(void)
 	CHECK(SLICE_REFUSED(kernel, offset, UINT32_MAX));
 	CHECK(SLICE_REFUSED(cmdline, length, UINT32_MAX));
 	CHECK(SLICE_REFUSED(cmdline, length, total - head - 6));
-	CHECK(SLICE_REFUSED(cmdline, length, 6)); /* with the NUL behind it */
-	CHECK(SLICE_REFUSED(initrd, length, 1));  /* at offset 0 */
+	CHECK(SLICE_REFUSED(cmdline, length, 12)); /* with the NUL behind it */
+	CHECK(SLICE_REFUSED(initrd, length, 1));   /* at offset 0 */
+	CHECK(SLICE_REFUSED(vsock, length, CAPSA_VSOCK_PATH_MAX + 1));
 }
 
 /* A machine with as many disks and shares as fit, and all their texts. */
@@ -167,6 +171,7 @@ static void equip(struct equipped *equipped, uint32_t disks, uint32_t shares)
 	equipped->head.total = sizeof(*equipped);
 	equipped->head.kernel = text_at(0, 7);
 	equipped->head.cmdline = text_at(0, 0);
+	equipped->head.vsock = text_at(0, 0);
 	equipped->head.disks = (struct capsa_slice) {
 		.offset = offsetof(struct equipped, disks),
 		.length = disks * (uint32_t)sizeof(disk),
@@ -322,6 +327,9 @@ static void counts_are_checked(void)
 	equip(&equipped, CAPSA_DISKS_MAX, CAPSA_DEVICES_MAX - CAPSA_DISKS_MAX);
 	CHECK(strcmp(refused(&equipped), "") == 0);
 	equipped.head.flags = CAPSA_MACHINE_BALLOON;
+	CHECK(strcmp(refused(&equipped), "shares") == 0);
+	equipped.head.flags = 0;
+	equipped.head.vsock = text_at(7, 5);
 	CHECK(strcmp(refused(&equipped), "shares") == 0);
 	equip(&equipped, 0, CAPSA_SHARES_MAX);
 	CHECK(strcmp(refused(&equipped), "") == 0);

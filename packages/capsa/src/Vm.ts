@@ -32,6 +32,7 @@ import { speaker } from "./internal/identity.ts"
 import { stopwatch } from "./internal/journal.ts"
 import * as Life from "./internal/life.ts"
 import * as Measure from "./internal/measure.ts"
+import type { Vsock } from "./Vsock.ts"
 
 /** @category models */
 export interface StopOptions {
@@ -69,6 +70,8 @@ export interface Vm {
   /** The stages reached so far and from now on, each once, as they become known; ends with the machine. */
   readonly stageChanges: Stream.Stream<BootStage>
   readonly console: Console
+  /** Connections to the guest, and from it, by port number. */
+  readonly vsock: Vsock
   /**
    * Presses the power button and waits; kills the machine when the grace period is over or the button is out of order.
    * Tells how it ended. Once begun it is carried through, also if the caller is interrupted; of several callers' grace

@@ -17,7 +17,8 @@ export {
   VmConfigError,
   VmError,
   VmExit,
-  VmStatus
+  VmStatus,
+  VsockError
 } from "@capsa/core"
 export * as Failure from "@capsa/core/Failure"
 export * as KernelCmdline from "@capsa/core/KernelCmdline"
@@ -39,3 +40,4 @@ export * as Logging from "./Logging.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Vm from "./Vm.ts"
 export * as VmPool from "./VmPool.ts"
+export * as Vsock from "./Vsock.ts"

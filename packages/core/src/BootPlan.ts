@@ -60,6 +60,8 @@ export const BootPlan = Schema.Struct({
   shares: Schema.Array(SharePlan),
   /** Whether the guest has a balloon to give memory back with. */
   balloon: Schema.Boolean,
+  /** Whether host and guest can connect to each other by port number. */
+  vsock: Schema.Boolean,
   /** What the backend's process may take of the host. */
   limits: Schema.optional(LimitsConfig)
 })
@@ -120,6 +122,7 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     disks: (config.disks ?? []).map((disk, index) => diskPlan(path, disk, index)),
     shares: (config.shares ?? []).map((share, index) => sharePlan(path, share, index)),
     balloon: config.balloon ?? false,
+    vsock: config.vsock ?? false,
     ...(config.limits === undefined ? {} : { limits: config.limits })
   } satisfies BootPlan
 })

@@ -11,6 +11,7 @@ import * as Pool from "./PoolError.ts"
 import * as State from "./StateError.ts"
 import * as VmBoot from "./VmBootError.ts"
 import * as VmConfig from "./VmConfigError.ts"
+import * as Vsock from "./VsockError.ts"
 
 export { docsOf, type FailureReason, type FailureReasons } from "./FailureReason.ts"
 
@@ -23,6 +24,7 @@ export const Failure = Schema.Union(
   State.StateError,
   Console.ConsoleError,
   Pool.PoolError,
+  Vsock.VsockError,
   KernelCmdline.KernelCmdlineError
 )
 /** @category models */
@@ -37,6 +39,7 @@ export const reasons = {
   StateError: State.reasons,
   ConsoleError: Console.reasons,
   PoolError: Pool.reasons,
+  VsockError: Vsock.reasons,
   KernelCmdlineError: KernelCmdline.reasons
 } as const satisfies Record<Failure["_tag"], unknown>
 

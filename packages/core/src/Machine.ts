@@ -19,6 +19,11 @@ export interface MachineStats {
   readonly diskReadBytes?: number | undefined
   /** Bytes the guest wrote to its disks, all together; what it discards or zeroes is not counted. */
   readonly diskWrittenBytes?: number | undefined
+  /** Vsock connections at present, those being made included. */
+  readonly vsockConnections?: number | undefined
+  /** Bytes that went through vsock connections to the guest, and from it. */
+  readonly vsockSentBytes?: number | undefined
+  readonly vsockReceivedBytes?: number | undefined
   /** Of a machine with a balloon. */
   readonly balloon?: BalloonStats | undefined
   /** Of a machine with a balloon, as its guest said when stats were last asked for; absent until it has. */
@@ -54,7 +59,7 @@ export interface Machine {
   readonly console: Stream.Stream<Uint8Array>
   /** Bytes of console output that the backend had to drop so far. */
   readonly consoleLost: Effect.Effect<number>
-  /** Puts bytes into the console's input; waits while its buffer is full. */
+  /** Puts bytes into the console's input; waits while its buffer is full. Even of no bytes, it fails once the machine is ending. */
   readonly write: (bytes: Uint8Array) => Effect.Effect<void, MachineError>
   /**
    * The stages that the backend itself sees (`created`, `loaded`, `started`), from the first, as they come; ends with the
@@ -71,4 +76,10 @@ export interface Machine {
   /** How it ended: the same for every waiter, however late. */
   readonly exit: Effect.Effect<VmExit>
   readonly stats: Effect.Effect<MachineStats, MachineError>
+  /**
+   * The Unix socket behind `vm.vsock`, there from the start to the end of a machine with such a device: who connects to it
+   * writes `CONNECT <port>\n` and is connected to that port of the guest after the answer `OK <port>\n`; a guest that
+   * connects to port P of the host reaches who listens at `<path>_<P>`.
+   */
+  readonly vsockPath?: string | undefined
 }

@@ -36,7 +36,8 @@ describe("BootPlan.make", () => {
       discovery: "firmware",
       disks: [],
       shares: [],
-      balloon: false
+      balloon: false,
+      vsock: false
     })
   })
 

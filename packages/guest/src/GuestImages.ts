@@ -123,6 +123,7 @@ const guestModules = [
   "virtio-rng",
   "virtio_balloon",
   "virtiofs",
+  "vmw_vsock_virtio_transport",
   "button",
   "evdev",
   "pvpanic-mmio",

@@ -1,7 +1,9 @@
 /** Machines on `/dev/kvm`, run by capsa's own monitor. */
+import { join } from "node:path"
 import {
   Backend,
   BackendError,
+  type BootPlan,
   type Capabilities,
   type Finding,
   noFeatures,
@@ -34,6 +36,7 @@ export const capabilities: Capabilities = {
     qcow2: unsupported("its monitor reads raw images only"),
     balloon: supported,
     shares: supported,
+    vsock: supported,
     uefi: unsupported("its monitor starts kernels itself, without firmware"),
     limits: unsupported("its machines run in this process, which they share"),
     processIsolation: unsupported("its machines run in this process"),
@@ -88,6 +91,9 @@ export const probe: Effect.Effect<ProbeReport> = verify.pipe(
   Effect.withSpan("Kvm.probe")
 )
 
+const pathsOf = (plan: BootPlan, folder: string): Native.MachinePaths =>
+  plan.vsock ? { vsock: join(folder, "vsock") } : {}
+
 /**
  * The KVM backend. Building it probes the host and fails, within a tenth of a second, where KVM cannot run Linux.
  *
@@ -105,8 +111,8 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       passedOver: [],
       boot: (plan) =>
         Lease.take(plan, "kvm").pipe(
-          Effect.zipRight(DiskLocks.take(plan.disks)),
-          Effect.zipRight(Effect.mapError(native.boot(plan), bootError))
+          Effect.zipLeft(DiskLocks.take(plan.disks)),
+          Effect.flatMap(({ folder }) => Effect.mapError(native.boot(plan, pathsOf(plan, folder)), bootError))
         )
     }
   })

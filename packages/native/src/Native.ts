@@ -31,6 +31,12 @@ export interface Verdict {
   readonly instructionNs: number
 }
 
+/** Where a machine keeps what has a name on disk. @category models */
+export interface MachinePaths {
+  /** Of the Unix socket behind vsock, for a machine that has it: at most 96 bytes. The library makes and removes it. */
+  readonly vsock?: string | undefined
+}
+
 /** Output that the library keeps for one machine until it is drained. */
 const consoleBytes = 256 * 1024
 
@@ -54,7 +60,7 @@ export class Native extends Context.Tag("@capsa/native/Native")<
     /** Runs guest code and measures it. Fails where no machine can be created. */
     readonly probe: Effect.Effect<Verdict, NativeError>
     /** Starts a machine; succeeds when its first vCPU enters the guest. It is killed and freed with the scope. */
-    readonly boot: (plan: BootPlan) => Effect.Effect<Machine, NativeError, Scope.Scope>
+    readonly boot: (plan: BootPlan, paths?: MachinePaths) => Effect.Effect<Machine, NativeError, Scope.Scope>
     /** Opens the shared folders of a plan and serves them to a machine of another monitor by vhost-user. */
     readonly serve: (plan: Pick<BootPlan, "memoryMib" | "shares">) => Effect.Effect<Service, NativeError, Scope.Scope>
   }
@@ -62,7 +68,7 @@ export class Native extends Context.Tag("@capsa/native/Native")<
 
 const memoryBytes = (plan: Pick<BootPlan, "memoryMib">) => BigInt(plan.memoryMib) * 1048576n
 
-const configOf = (plan: BootPlan) =>
+const configOf = (plan: BootPlan, { vsock = "" }: MachinePaths) =>
   writeMachineConfig({
     memoryBytes: memoryBytes(plan),
     cpus: plan.cpus,
@@ -74,7 +80,8 @@ const configOf = (plan: BootPlan) =>
     cmdline: plan.cmdline,
     disks: plan.disks.map(diskOf),
     shares: plan.shares.map(shareOf),
-    flags: plan.balloon ? machineFlag.balloon : 0
+    flags: plan.balloon ? machineFlag.balloon : 0,
+    vsock
   })
 
 /** A service has shares and nothing else. */
@@ -90,7 +97,8 @@ const serviceConfigOf = (plan: Pick<BootPlan, "memoryMib" | "shares">) =>
     cmdline: "",
     disks: [],
     shares: plan.shares.map(shareOf),
-    flags: 0
+    flags: 0,
+    vsock: ""
   })
 
 const diskOf = (disk: BootPlan["disks"][number]) => ({
@@ -193,11 +201,11 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
           Effect.flatMap(({ kind, value, error }) => verdictOf(kind, value, error))
         )
       ).pipe(Effect.withSpan("Native.probe")),
-      boot: Effect.fn("Native.boot")(function* (plan: BootPlan) {
-        const config = configOf(plan)
+      boot: Effect.fn("Native.boot")(function* (plan: BootPlan, paths: MachinePaths = {}) {
+        const config = configOf(plan, paths)
         const inbox = yield* adopt((handle, error) => call.capsa_launch(instance, config, handle, error))
         yield* Deferred.await(inbox.started)
-        return makeMachine(library, inbox, plan)
+        return makeMachine(library, inbox, plan, paths)
       }),
       serve: Effect.fn("Native.serve")(function* (plan: Pick<BootPlan, "memoryMib" | "shares">) {
         const config = serviceConfigOf(plan)

@@ -44,8 +44,19 @@ export const ofLimits = [
   "VmBootError.LimitExceeded"
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
+/** Reasons that a guest brings about by what it does with vsock; the test is in `capsa`. */
+export const ofVsock = [
+  "VsockError.NotRunning",
+  "VsockError.Refused",
+  "VsockError.TimedOut",
+  "VsockError.Closed"
+] as const satisfies ReadonlyArray<Failure.FailureName>
+
 /** All others: they need neither a guest nor KVM. */
-export type OfHost = Exclude<Failure.FailureName, (typeof ofGuests | typeof ofMonitor | typeof ofLimits)[number]>
+export type OfHost = Exclude<
+  Failure.FailureName,
+  (typeof ofGuests | typeof ofMonitor | typeof ofLimits | typeof ofVsock)[number]
+>
 
 const page = await Bun.file(join(import.meta.dir, "../../../docs/FAILURES.md")).text()
 

@@ -13,5 +13,6 @@ export const planOf = (changes: Partial<BootPlan> = {}): BootPlan => ({
   disks: [],
   shares: [],
   balloon: false,
+  vsock: false,
   ...changes
 })

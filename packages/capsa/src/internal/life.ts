@@ -16,6 +16,7 @@ import * as Measure from "./measure.ts"
 import { pump } from "./output.ts"
 import * as Readiness from "./readiness.ts"
 import * as StageReport from "./stageReport.ts"
+import * as Vsock from "./vsock.ts"
 
 /**
  * Brings a machine up, within its `readyTimeout`, and leads it until the scope closes. `millisSinceLaunch` counts from
@@ -77,6 +78,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
       run: (...given) => inConsole("run", console.run(...given)),
       login: (...given) => inConsole("login", console.login(...given))
     },
+    vsock: yield* Vsock.make(machine),
     wait,
     stats: machine.stats,
     stop: (options) => asMachine(stop(options)),

@@ -9,7 +9,7 @@ const lines = {
   "capsa_error.subject": [64, 256],
   "capsa_error.field": [320, 64],
   "capsa_error.message": [384, 128],
-  capsa_machine_config: [0, 80],
+  capsa_machine_config: [0, 88],
   "capsa_machine_config.total": [4, 4],
   "capsa_machine_config.memory_bytes": [8, 8],
   "capsa_machine_config.cpus": [16, 4],
@@ -22,6 +22,7 @@ const lines = {
   "capsa_machine_config.disks": [56, 8],
   "capsa_machine_config.shares": [64, 8],
   "capsa_machine_config.flags": [72, 4],
+  "capsa_machine_config.vsock": [80, 8],
   capsa_disk: [0, 32],
   "capsa_disk.flags": [4, 4],
   "capsa_disk.path": [8, 8],
@@ -45,7 +46,7 @@ const lines = {
   "capsa_drained.console_bytes": [12, 4],
   "capsa_drained.console_lost": [16, 8],
   "capsa_drained.events": [24, 2176],
-  capsa_stats: [0, 120],
+  capsa_stats: [0, 144],
   "capsa_stats.cpus": [4, 4],
   "capsa_stats.exits": [8, 8],
   "capsa_stats.memory_bytes": [16, 8],
@@ -60,7 +61,10 @@ const lines = {
   "capsa_stats.balloon_reported": [88, 8],
   "capsa_stats.guest_total": [96, 8],
   "capsa_stats.guest_free": [104, 8],
-  "capsa_stats.guest_available": [112, 8]
+  "capsa_stats.guest_available": [112, 8],
+  "capsa_stats.vsock_connections": [120, 8],
+  "capsa_stats.vsock_sent": [128, 8],
+  "capsa_stats.vsock_received": [136, 8]
 } as const satisfies Record<string, readonly [offset: number, size: number]>
 
 type Line = keyof typeof lines
@@ -178,6 +182,8 @@ export interface MachineConfigRecord {
   readonly disks: ReadonlyArray<DiskRecord>
   readonly shares: ReadonlyArray<ShareRecord>
   readonly flags: number
+  /** Path; empty: no device. */
+  readonly vsock: string
 }
 
 /** A text and where the slice that names it stands. */
@@ -237,6 +243,7 @@ export const writeMachineConfig = (config: MachineConfigRecord): Uint8Array => {
   text("capsa_machine_config.kernel", config.kernel)
   text("capsa_machine_config.initrd", config.initrd)
   text("capsa_machine_config.cmdline", config.cmdline)
+  text("capsa_machine_config.vsock", config.vsock)
   setSlice(view, offsetOf("capsa_machine_config.disks"), disksAt, disksBytes)
   setSlice(view, offsetOf("capsa_machine_config.shares"), sharesAt, sharesBytes)
   config.disks.forEach((disk, index) => {
@@ -268,6 +275,9 @@ export interface StatsRecord {
   readonly guestTotal: number
   readonly guestFree: number
   readonly guestAvailable: number
+  readonly vsockConnections: number
+  readonly vsockSent: number
+  readonly vsockReceived: number
 }
 
 /** A buffer for capsa_stats. */
@@ -288,7 +298,10 @@ export const makeStats = () => {
     balloonReported: number("capsa_stats.balloon_reported"),
     guestTotal: number("capsa_stats.guest_total"),
     guestFree: number("capsa_stats.guest_free"),
-    guestAvailable: number("capsa_stats.guest_available")
+    guestAvailable: number("capsa_stats.guest_available"),
+    vsockConnections: number("capsa_stats.vsock_connections"),
+    vsockSent: number("capsa_stats.vsock_sent"),
+    vsockReceived: number("capsa_stats.vsock_received")
   })
   return { bytes, read }
 }

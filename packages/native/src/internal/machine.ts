@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type { Library } from "../Library.ts"
+import type { MachinePaths } from "../Native.ts"
 import { type NativeStatus, nativeStatuses } from "../NativeError.ts"
 import type { Inbox } from "./inbox.ts"
 import { makeStats, type StatsRecord } from "./layout.ts"
@@ -71,6 +72,11 @@ const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
   diskReadBytes: stats.diskRead,
   diskWrittenBytes: stats.diskWritten,
   shareRequests: stats.shareRequests,
+  ...(plan.vsock && {
+    vsockConnections: stats.vsockConnections,
+    vsockSentBytes: stats.vsockSent,
+    vsockReceivedBytes: stats.vsockReceived
+  }),
   balloon: plan.balloon ? { heldBytes: stats.balloonHeld, reportedBytes: stats.balloonReported } : undefined,
   guestMemory:
     stats.guestTotal === 0
@@ -79,7 +85,7 @@ const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
 })
 
 /** The machine behind an inbox whose vCPUs run. */
-export const makeMachine = (library: Library, inbox: Inbox, plan: BootPlan): Machine => {
+export const makeMachine = (library: Library, inbox: Inbox, plan: BootPlan, { vsock }: MachinePaths): Machine => {
   const { call: native, instance } = library
   const { handle } = inbox
   return {
@@ -92,6 +98,7 @@ export const makeMachine = (library: Library, inbox: Inbox, plan: BootPlan): Mac
     pause: request(inbox, "paused", "pause", () => native.capsa_pause(instance, handle)),
     resume: request(inbox, "resumed", "resume", () => native.capsa_resume(instance, handle)),
     exit: Deferred.await(inbox.exit),
+    vsockPath: vsock,
     stats: Effect.map(readStats(library, inbox), (stats) => statsOf(plan, stats))
   }
 }
