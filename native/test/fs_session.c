@@ -311,6 +311,10 @@ static void times_of_trust_follow_the_cache_mode(void)
 		CHECK(entry.entry_valid == modes[i].seconds);
 		CHECK(entry.attr_valid == modes[i].seconds);
 		CHECK(fake_open(&fuse, entry.nodeid, O_RDONLY, &opened) == 0);
+		CHECK(opened.open_flags ==
+		      (modes[i].file_flags | FOPEN_NOFLUSH));
+		/* Closing what was written may fail, and has to be told. */
+		CHECK(fake_open(&fuse, entry.nodeid, O_RDWR, &opened) == 0);
 		CHECK(opened.open_flags == modes[i].file_flags);
 		CHECK(fake_opendir(&fuse, FUSE_ROOT, &opened) == 0);
 		CHECK(opened.open_flags == modes[i].folder_flags);

@@ -170,7 +170,9 @@ static int create_open(struct fs_server *server, struct creation *made,
 int fs_create(struct fs_server *server, struct fs_call *call)
 {
 	const struct fuse_create_in *in = &call->body.create;
-	struct fuse_open_out out = { .open_flags = fs_open_flags(server) };
+	struct fuse_open_out out = {
+		.open_flags = fs_open_flags(server, in->flags),
+	};
 	struct creation made = { .path_fd = -1 };
 	struct fs_handle *handle;
 	int result = fs_call_texts(call, 1);

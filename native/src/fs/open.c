@@ -50,7 +50,7 @@ int fs_open_file(const struct fs_server *server, const struct fs_inode *inode,
 	return fd;
 }
 
-uint32_t fs_open_flags(const struct fs_server *server)
+static uint32_t open_cache_flags(const struct fs_server *server)
 {
 	switch (server->cache) {
 	case CAPSA_SHARE_CACHE_NONE:
@@ -60,6 +60,14 @@ uint32_t fs_open_flags(const struct fs_server *server)
 	default:
 		return FOPEN_KEEP_CACHE;
 	}
+}
+
+uint32_t fs_open_flags(const struct fs_server *server, uint32_t flags)
+{
+	uint32_t cache = open_cache_flags(server);
+
+	/* The host has nothing to say when a file is closed unwritten. */
+	return (flags & O_ACCMODE) == O_RDONLY ? cache | FOPEN_NOFLUSH : cache;
 }
 
 static uint32_t open_folder_flags(const struct fs_server *server)
@@ -84,7 +92,8 @@ static int open_handle(struct fs_server *server, struct fs_call *call,
 {
 	struct fuse_open_out out = {
 		.open_flags = folder ? open_folder_flags(server)
-				     : fs_open_flags(server),
+				     : fs_open_flags(server,
+						     call->body.open.flags),
 	};
 	struct fs_handle *handle;
 	int result = fs_handles_add(&server->handles, folder, &handle);

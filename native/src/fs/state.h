@@ -118,7 +118,7 @@ mode_t fs_mode(uint32_t type, uint32_t mode);
 /* open.c: opens the file of an inode in use; refuses all but files. */
 int fs_open_file(const struct fs_server *server, const struct fs_inode *inode,
 		 uint32_t flags);
-/* open.c: FOPEN_* for a file. */
-uint32_t fs_open_flags(const struct fs_server *server);
+/* open.c: FOPEN_* for a file that is opened with flags. */
+uint32_t fs_open_flags(const struct fs_server *server, uint32_t flags);
 
 #endif

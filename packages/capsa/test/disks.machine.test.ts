@@ -3,54 +3,17 @@
  * says that it did is compared with what the host finds in the files.
  */
 import { describe, expect } from "bun:test"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Backend, ConsoleError, type VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
-import { live } from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import type { Vm as Machine } from "../src/Vm.ts"
 import * as Vm from "../src/Vm.ts"
+import { booted, bootTime, image, mib, powerOff, prompt, run, scratch, sha256, tell, test } from "./fixtures/disks.ts"
 import { checkExt4, makeExt4, makeRoot, noExt4, readExt4 } from "./fixtures/ext4.ts"
-import { backend, backendName, capabilities, quick } from "./fixtures/realBackend.ts"
+import { backendName, quick } from "./fixtures/realBackend.ts"
 
 const debian = await Effect.runPromise(Effect.provide(GuestImages.debian, BunContext.layer))
-
-/** Emulators are slow, and emulators in emulators are slower still. */
-const bootTime = "3 minutes"
-const timeout = "2 minutes"
-const prompt = "capsa# "
-const testMs = 900_000
-
-const mib = 1024 * 1024
-
-const showConsole = (error: unknown) =>
-  error instanceof ConsoleError ? Effect.logError(`${error.message}\n${error.received}`) : Effect.void
-
-const { disks, ephemeralDisks } = capabilities.features
-const lack =
-  disks.supported && ephemeralDisks.supported ? undefined : `${backendName} has no disks that go with a machine`
-
-const test = (
-  name: string,
-  body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>,
-  cause: string | undefined = undefined
-) => {
-  const why = lack ?? cause
-  live.skipIf(why !== undefined)(
-    why === undefined ? name : `${name} — skipped: ${why}`,
-    () => body().pipe(Effect.tapError(showConsole), Effect.provide(backend)),
-    testMs
-  )
-}
-
-const scratch = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "capsa-disks-"))),
-  (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-)
 
 /** Bytes that are no pattern, the same for the same seed. */
 const noise = (bytes: number, seed: number): Uint8Array => {
@@ -59,36 +22,6 @@ const noise = (bytes: number, seed: number): Uint8Array => {
     Buffer.concat(Array.from({ length: Math.ceil(bytes / 64) }, (_, block) => hasher(block)))
   ).slice(0, bytes)
 }
-
-const sha256 = (bytes: Uint8Array) => new Bun.CryptoHasher("sha256").update(bytes).digest("hex")
-
-const image = (folder: string, name: string, content: Uint8Array) => {
-  const path = join(folder, name)
-  writeFileSync(path, content)
-  return path
-}
-
-/** Its kernel says nothing of itself later on, such as errors of a disk that refuses to be written. */
-const booted = Effect.fnUntraced(function* (config: VmConfig) {
-  const vm = yield* Vm.launch({ boot: { ...quick, cmdline: "loglevel=1" }, ...config })
-  yield* vm.console.expect(prompt, { timeout: bootTime })
-  return vm
-})
-
-const run = (vm: Machine, command: string) => vm.console.run(command, { timeout, prompt })
-
-/** Output of a command that succeeds. */
-const tell = (vm: Machine, command: string) =>
-  Effect.map(run(vm, command), ({ output, exitCode }) => {
-    expect({ command, output, exitCode }).toMatchObject({ exitCode: 0 })
-    return output.trim()
-  })
-
-const powerOff = (vm: Machine) =>
-  Effect.zipRight(
-    vm.console.writeLine("poweroff -f"),
-    Effect.map(Effect.timeout(vm.wait, timeout), (exit) => expect(exit).toEqual({ _tag: "PowerOff" }))
-  )
 
 describe(`disks on ${backendName}`, () => {
   test(
@@ -110,7 +43,7 @@ describe(`disks on ${backendName}`, () => {
         const numbers = yield* readExt4(root, "/made/numbers")
         expect(numbers).toBe(Array.from({ length: 50_000 }, (_, index) => `${index + 1}\n`).join(""))
       }),
-    noExt4
+    { cause: noExt4 }
   )
 
   test("the distribution's kernel finds a disk", () =>
@@ -229,29 +162,8 @@ describe(`disks on ${backendName}`, () => {
         yield* powerOff(vm)
         yield* checkExt4(path)
       }),
-    noExt4
+    { cause: noExt4 }
   )
-
-  test("what a guest has flushed is there, whenever it is killed", () =>
-    Effect.gen(function* () {
-      const folder = yield* scratch
-      const write = "echo n=$i= | dd of=/dev/vda bs=512 seek=$i conv=notrunc,fsync 2>/dev/null"
-      const killed = Effect.fnUntraced(function* (after: number) {
-        const path = image(folder, `${after}.img`, new Uint8Array(mib))
-        const vm = yield* booted({ disks: [{ path }] })
-        yield* vm.console.writeLine(`i=0; while :; do i=$((i+1)); ${write} && echo flushed $i.; done`)
-        yield* vm.console.expect(`flushed ${after}.`, { timeout })
-        expect(yield* vm.kill).toEqual({ _tag: "Killed" })
-        const told = new TextDecoder().decode(yield* vm.console.history)
-        const flushed = [...told.matchAll(/flushed (\d+)\./g)].map(([, number]) => Number(number))
-        expect(flushed.length).toBeGreaterThanOrEqual(after)
-        const bytes = readFileSync(path)
-        for (const number of flushed) {
-          expect(bytes.toString("latin1", number * 512, number * 512 + 20)).toStartWith(`n=${number}=\n`)
-        }
-      })
-      yield* Effect.forEach([3, 10, 17, 31, 50], (after) => Effect.scoped(killed(after)), { discard: true })
-    }))
 
   test("what is read and written is counted", () =>
     Effect.gen(function* () {
