@@ -12,7 +12,7 @@ const least = 90
 export const parseCoverage = (output: string): Results =>
   sum(
     output.split("\n").flatMap((line) => {
-      const [, file, percent] = /^(\S*virtio\/\S+\.c) .* ([\d.]+)%$/.exec(line) ?? []
+      const [, file, percent] = /^(\S*(?:block|fs|virtio|vsock)\/\S+\.c) .* ([\d.]+)%$/.exec(line) ?? []
       if (file === undefined) return []
       return Number(percent) >= least
         ? { passed: 1, failures: [], skips: [] }
