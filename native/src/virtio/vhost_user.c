@@ -460,11 +460,12 @@ void vhost_user_destroy(struct vhost_user *user)
 	shutdown(user->socket, SHUT_RDWR);
 	if (user->threaded)
 		pthread_join(user->thread, NULL);
-	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		virtio_notifier_stop(&user->queues[i].notifier, user->loop);
+	/* A device that still serves may kick a notifier, so it stops first. */
 	pthread_mutex_lock(&user->device->lock);
 	virtio_device_stop(user->device);
 	pthread_mutex_unlock(&user->device->lock);
+	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		virtio_notifier_stop(&user->queues[i].notifier, user->loop);
 	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		if (user->queues[i].call_fd >= 0)
 			close(user->queues[i].call_fd);
