@@ -33,17 +33,23 @@ extern "C" {
 #endif
 
 /* Raised by every change of a struct, a value or a function below. */
-#define CAPSA_ABI_VERSION 3u
+#define CAPSA_ABI_VERSION 4u
 
 /* Machines one library instance holds at a time, running or not released. */
 #define CAPSA_MACHINES_MAX 4096u
 /* vCPUs of one machine. */
 #define CAPSA_CPUS_MAX 64u
 /* Disks, and shared folders, of one machine. */
-#define CAPSA_DISKS_MAX 8u
+#define CAPSA_DISKS_MAX  8u
 #define CAPSA_SHARES_MAX 8u
-/* Disks, shares and balloon of one machine together. */
+/* Disks, shares, balloon and network of one machine together. */
 #define CAPSA_DEVICES_MAX 14u
+/* Forwarded ports of one machine, and servers it may ask for names. */
+#define CAPSA_FORWARDS_MAX    64u
+#define CAPSA_DNS_SERVERS_MAX 8u
+/* Networks one library instance holds at a time, and machines on one. */
+#define CAPSA_NETWORKS_MAX      64u
+#define CAPSA_NETWORK_PORTS_MAX 250u
 /* Events handed out by one capsa_drain() call. */
 #define CAPSA_DRAIN_EVENTS_MAX 4u
 
@@ -71,7 +77,12 @@ extern "C" {
 	X(HOST, 16, "a system call failed")                                    \
 	X(GUEST_FAULT, 17, "the hypervisor could not go on with the guest")    \
 	X(DISK_FILE, 18, "a disk's image could not be opened")                 \
-	X(SHARE_FOLDER, 19, "a shared folder could not be opened")
+	X(SHARE_FOLDER, 19, "a shared folder could not be opened")             \
+	X(NETWORK_MISSING, 20,                                                 \
+	  "the library for user-mode networks is not there")                   \
+	X(PORT, 21, "a port of the host could not be listened on")             \
+	X(TAP, 22, "a TAP device could not be used")                           \
+	X(ADDRESS, 23, "an address on a network is not free")
 
 enum capsa_status {
 #define CAPSA_STATUS_VALUE(name, value, text) CAPSA_STATUS_##name = value,
@@ -133,7 +144,7 @@ struct capsa_disk {
 
 enum capsa_share_flags {
 	CAPSA_SHARE_READ_ONLY = 1, /* every change is refused */
-	CAPSA_SHARE_OWNER = 2, /* all files seem to belong to owner */
+	CAPSA_SHARE_OWNER = 2,     /* all files seem to belong to owner */
 };
 
 /* How long the guest may trust what it knows of a share. */
@@ -151,6 +162,50 @@ struct capsa_share {
 	uint32_t owner; /* the user and group of all files, with SHARE_OWNER */
 	struct capsa_slice path;
 	struct capsa_slice tag; /* 1 to 36 bytes */
+};
+
+enum capsa_protocol {
+	CAPSA_PROTOCOL_TCP = 1,
+	CAPSA_PROTOCOL_UDP = 2,
+};
+
+/* A port of the host that leads to one of the guest. */
+struct capsa_forward {
+	uint32_t size;      /* sizeof(struct capsa_forward) */
+	uint32_t protocol;  /* enum capsa_protocol */
+	uint16_t host_port; /* neither is 0 */
+	uint16_t guest_port;
+	/* The host's that listens; "0.0.0.0" and "::" are all of them. */
+	struct capsa_slice address;
+};
+
+/* What carries a machine's frames. */
+enum capsa_network_mode {
+	CAPSA_NETWORK_USER = 1, /* address translation, of the machine's own */
+	CAPSA_NETWORK_TAP = 2,  /* a TAP device of the host */
+	CAPSA_NETWORK_SHARED = 3, /* a network of capsa_network_open() */
+};
+
+/*
+ * A machine's network device. With USER the guest is 10.0.2.15, the host's
+ * network is behind 10.0.2.2, which answers for its DNS at 10.0.2.3; with
+ * IPv6 it takes an address in fd00::/64.
+ */
+struct capsa_nic {
+	uint32_t size;    /* sizeof(struct capsa_nic) */
+	uint32_t mode;    /* enum capsa_network_mode */
+	uint8_t mac[8];   /* the first six: a unicast address */
+	uint32_t network; /* SHARED: its number */
+	/* SHARED: the machine's IPv4 address; absent: any that is free */
+	struct capsa_slice address;
+	struct capsa_slice device;   /* TAP: its name */
+	struct capsa_slice forwards; /* USER: array of struct capsa_forward */
+	/*
+	 * USER: IPv4 addresses and domains that the guest is told, with a
+	 * space between two. Without servers it is told of the host's.
+	 */
+	struct capsa_slice dns_servers;
+	struct capsa_slice dns_search;
 };
 
 enum capsa_machine_flags {
@@ -175,8 +230,28 @@ struct capsa_machine_config {
 	struct capsa_slice cmdline; /* kernel command line, may be absent */
 	struct capsa_slice disks;   /* array of struct capsa_disk */
 	struct capsa_slice shares;  /* array of struct capsa_share */
+	struct capsa_slice nics;    /* array of struct capsa_nic, one at most */
 	uint32_t flags;             /* enum capsa_machine_flags */
 	uint32_t reserved;          /* 0 */
+};
+
+enum capsa_network_flags {
+	/* The machines reach what the host does, by address translation. */
+	CAPSA_NETWORK_UPLINK = 1,
+};
+
+/*
+ * A network of machines of this instance: a switch, a DHCP server, and with
+ * UPLINK a way out.
+ */
+struct capsa_network_config {
+	uint32_t size;  /* sizeof(struct capsa_network_config) */
+	uint32_t flags; /* enum capsa_network_flags */
+	/*
+	 * "10.0.3.0/24": IPv4, with 16 to 28 leading bits; NUL-terminated. Its
+	 * first address is the gateway's, its second the DNS server's.
+	 */
+	char subnet[24];
 };
 
 enum capsa_event_kind {
@@ -282,9 +357,9 @@ CAPSA_EXPORT uint32_t capsa_open(struct capsa **out, struct capsa_error *error);
 
 /*
  * Closes an instance. Every machine must have been released before
- * (CAPSA_EVENT_RELEASED drained): otherwise nothing happens and STATE is
- * returned. Joins threads that are idle by then; the pointer and the wake
- * descriptor are invalid afterwards.
+ * (CAPSA_EVENT_RELEASED drained), and every network closed: otherwise nothing
+ * happens and STATE is returned. Joins threads that are idle by then; the
+ * pointer and the wake descriptor are invalid afterwards.
  */
 CAPSA_EXPORT uint32_t capsa_close(struct capsa *capsa);
 
@@ -317,6 +392,23 @@ CAPSA_EXPORT uint32_t capsa_launch(struct capsa *capsa,
 				   const struct capsa_machine_config *config,
 				   uint32_t *machine,
 				   struct capsa_error *error);
+
+/*
+ * Makes a network for machines to be launched on. *network names it until
+ * capsa_network_close(). What it needs of the host, it takes with its first
+ * machine. Status: OK, INVALID_ARGUMENT (error.field names the field), LIMIT,
+ * NO_MEMORY.
+ */
+CAPSA_EXPORT uint32_t capsa_network_open(
+	struct capsa *capsa, const struct capsa_network_config *config,
+	uint32_t *network, struct capsa_error *error);
+
+/*
+ * Frees a network, after the machines on it have been released. Status: OK,
+ * STALE_HANDLE, STATE (some are not).
+ */
+CAPSA_EXPORT uint32_t capsa_network_close(struct capsa *capsa,
+					  uint32_t network);
 
 /*
  * Presses the machine's power button. What the guest does with it is its own

@@ -44,10 +44,10 @@ enum capsa_status context_open(struct capsa **out, struct capsa_error *error)
 		return error_system(error, ENOMEM, "calloc", NULL);
 	pthread_mutex_init(&capsa->lock, NULL);
 	capsa->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	result = capsa->wake_fd < 0 ? -errno
-				    : workers_create(&capsa->workers,
-						     "capsa-worker",
-						     CONTEXT_WORKERS);
+	result = capsa->wake_fd < 0
+			 ? -errno
+			 : workers_create(&capsa->workers, "capsa-worker",
+					  CONTEXT_WORKERS);
 	for (uint32_t i = 0; result == 0 && i < CONTEXT_LOOPS; i++)
 		result = loop_create(&capsa->loops[i]);
 	if (result < 0) {

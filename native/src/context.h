@@ -38,7 +38,7 @@ struct capsa {
 	uint32_t next_slot; /* where to look for a free one first */
 	struct machine *ready_first;
 	struct machine *ready_last;
-	int wake_fd; /* owned */
+	int wake_fd;              /* owned */
 	struct workers *workers;  /* of machines */
 	struct workers *blocking; /* of devices; by lock, NULL: not yet */
 	struct loop *loops[CONTEXT_LOOPS];

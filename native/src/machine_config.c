@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "machine_config_parts.h"
 
 enum {
 	CONSOLE_BYTES_MIN = 4 * 1024,
@@ -14,8 +15,8 @@ enum {
 	CMDLINE_BYTES_MAX = 64 * 1024,
 };
 
-static enum capsa_status config_refuse(struct capsa_error *error,
-				       const char *field, const char *message)
+enum capsa_status config_refuse(struct capsa_error *error, const char *field,
+				const char *message)
 {
 	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
 			 "capsa_launch", "config", field, message);
@@ -58,12 +59,10 @@ static const void *config_part(const struct capsa_machine_config *config,
 	return (const uint8_t *)config + slice.offset;
 }
 
-/* A private copy of a slice's text in *out; absent texts stay NULL. */
-static enum capsa_status config_text(char **out,
-				     const struct capsa_machine_config *config,
-				     struct capsa_slice slice,
-				     uint32_t length_max, const char *field,
-				     struct capsa_error *error)
+enum capsa_status config_text(char **out,
+			      const struct capsa_machine_config *config,
+			      struct capsa_slice slice, uint32_t length_max,
+			      const char *field, struct capsa_error *error)
 {
 	const char *start = config_part(config, slice);
 
@@ -81,15 +80,11 @@ static enum capsa_status config_text(char **out,
 	return CAPSA_STATUS_OK;
 }
 
-/*
- * Checks an array of structs that each begin with their size, and sets *start
- * and *count; it may be absent.
- */
-static enum capsa_status config_array(const struct capsa_machine_config *config,
-				      struct capsa_slice slice, size_t size,
-				      uint32_t count_max, const char *field,
-				      const uint8_t **start, uint32_t *count,
-				      struct capsa_error *error)
+enum capsa_status config_array(const struct capsa_machine_config *config,
+			       struct capsa_slice slice, size_t size,
+			       uint32_t count_max, const char *field,
+			       const uint8_t **start, uint32_t *count,
+			       struct capsa_error *error)
 {
 	*count = 0;
 	if (slice.length == 0)
@@ -233,9 +228,12 @@ enum capsa_status machine_config_copy(struct machine_config *copy,
 		status = config_disks(copy, config, error);
 	if (status == CAPSA_STATUS_OK)
 		status = config_shares(copy, config, error);
-	if (status == CAPSA_STATUS_OK &&
-	    copy->disk_count + copy->share_count + copy->balloon >
-		    CAPSA_DEVICES_MAX)
+	if (status == CAPSA_STATUS_OK)
+		status = config_nics(copy, config, error);
+	if (status == CAPSA_STATUS_OK && copy->disk_count + copy->share_count +
+							 copy->balloon +
+							 copy->has_nic >
+						 CAPSA_DEVICES_MAX)
 		status = config_refuse(error, "shares",
 				       "with the other devices there are too "
 				       "many");
@@ -253,6 +251,7 @@ void machine_config_free(struct machine_config *config)
 		free(config->shares[i].path);
 		free(config->shares[i].tag);
 	}
+	config_free_nic(&config->nic);
 	free(config->kernel);
 	free(config->initrd);
 	free(config->cmdline);

@@ -60,15 +60,15 @@ struct dhcp_writer {
 	uint8_t *next;
 };
 
-int dhcp_add_search(struct dhcp_config *config, const char *domain)
+int dhcp_encode_domain(uint8_t *search, uint32_t *length, const char *domain)
 {
-	uint8_t *out = config->search + config->search_length;
-	size_t length = strlen(domain);
+	uint8_t *out = search + *length;
+	size_t bytes = strlen(domain);
 
-	if (length == 0)
+	if (bytes == 0)
 		return -EINVAL;
 	/* A byte of length for each label, and one that ends the name. */
-	if (length + 2 > DHCP_SEARCH_MAX - config->search_length)
+	if (bytes + 2 > DHCP_SEARCH_MAX - *length)
 		return -ENOSPC;
 	while (*domain) {
 		size_t label = strcspn(domain, ".");
@@ -81,7 +81,7 @@ int dhcp_add_search(struct dhcp_config *config, const char *domain)
 		domain += label + (domain[label] == '.');
 	}
 	*out++ = 0;
-	config->search_length = (uint32_t)(out - config->search);
+	*length = (uint32_t)(out - search);
 	return 0;
 }
 

@@ -35,10 +35,10 @@ struct dhcp_config {
 };
 
 /*
- * Adds a domain to those in which short names are looked for. 0, -EINVAL for
- * what is no name, -ENOSPC when there are too many.
+ * Adds a domain to the *length bytes at search, which has DHCP_SEARCH_MAX. 0,
+ * -EINVAL for what is no name, -ENOSPC when there are too many.
  */
-int dhcp_add_search(struct dhcp_config *config, const char *domain);
+int dhcp_encode_domain(uint8_t *search, uint32_t *length, const char *domain);
 
 /* Whether a frame is for a DHCP server. */
 bool dhcp_is_request(const struct frame_view *view);
