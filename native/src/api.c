@@ -7,6 +7,7 @@
 #include "context.h"
 #include "error.h"
 #include "machine.h"
+#include "net/network.h"
 #include "ticks.h"
 
 uint32_t capsa_abi_version(void)
@@ -87,6 +88,41 @@ uint32_t capsa_launch(struct capsa *capsa,
 	if (status != CAPSA_STATUS_OK)
 		return status;
 	return api_begin(capsa, created, machine, error);
+}
+
+uint32_t capsa_network_open(struct capsa *capsa,
+			    const struct capsa_network_config *config,
+			    uint32_t *network, struct capsa_error *error)
+{
+	struct network *created = NULL;
+	enum capsa_status status;
+
+	if (!capsa || !config || !network)
+		return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
+				 "capsa_network_open", NULL, NULL,
+				 "an argument is NULL");
+	status = network_create(&created, config, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	status = context_add_network(capsa, created, network);
+	if (status != CAPSA_STATUS_OK) {
+		network_destroy(created);
+		return error_set(error, status, 0, "capsa_network_open",
+				 "networks", NULL, "64 networks exist already");
+	}
+	return status;
+}
+
+uint32_t capsa_network_close(struct capsa *capsa, uint32_t network)
+{
+	struct network *taken = NULL;
+	enum capsa_status status = capsa ? context_take_network(capsa, network,
+								&taken)
+					 : CAPSA_STATUS_STALE_HANDLE;
+
+	if (status == CAPSA_STATUS_OK)
+		network_destroy(taken);
+	return status;
 }
 
 uint32_t capsa_power_button(struct capsa *capsa, uint32_t machine)

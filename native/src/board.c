@@ -10,7 +10,11 @@
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
+#include "net/network.h"
+#include "net/tap.h"
+#include "net/user.h"
 #include "virtio/console.h"
+#include "virtio/net.h"
 #include "virtio/rng.h"
 
 struct arch_shape board_shape(const struct machine_config *config)
@@ -18,7 +22,8 @@ struct arch_shape board_shape(const struct machine_config *config)
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		.virtio_count = 2, /* console and entropy */
+		/* Console and entropy; network. */
+		.virtio_count = 2 + config->has_nic,
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -186,6 +191,43 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+/* What carries the frames of the machine's network device. */
+static enum capsa_status board_create_port(const struct machine *machine,
+					   struct loop *loop,
+					   struct net_port **port,
+					   struct capsa_error *error)
+{
+	const struct nic_config *nic = &machine->config.nic;
+
+	switch (nic->mode) {
+	case CAPSA_NETWORK_USER:
+		return user_port_create(port, nic, NULL, false, error);
+	case CAPSA_NETWORK_TAP:
+		return tap_port_create(port, nic->device, error);
+	default:
+		return network_join(machine->network, port, nic, loop, error);
+	}
+}
+
+static enum capsa_status board_add_net(struct board *board, int vm_fd,
+				       struct loop *loop,
+				       struct capsa_error *error)
+{
+	const struct machine *machine = board->machine;
+	struct virtio_device *net;
+	struct net_port *port;
+	enum capsa_status status = board_create_port(machine, loop, &port,
+						     error);
+	int result;
+
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	result = virtio_net_create(&net, port, machine->config.nic.mac, loop);
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-net");
+	return board_add_virtio(board, vm_fd, net, loop, error);
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
@@ -195,6 +237,8 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && board->machine->config.has_nic)
+		status = board_add_net(board, vm_fd, loop, error);
 	return status;
 }
 

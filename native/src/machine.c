@@ -11,9 +11,19 @@
 #include "probe.h"
 #include "vm.h"
 
+/* Its device is gone, or was never made. */
+static void machine_leave_network(struct machine *machine)
+{
+	if (machine->network)
+		context_leave_network(machine->capsa,
+				      machine->config.nic.network);
+	machine->network = NULL;
+}
+
 static void machine_free(struct machine *machine)
 {
 	vm_destroy(machine->vm);
+	machine_leave_network(machine);
 	mailbox_destroy(&machine->box);
 	machine_config_free(&machine->config);
 	pthread_mutex_destroy(&machine->lock);
@@ -68,7 +78,24 @@ static void machine_run_release(struct worker_job *job)
 	machine->vm = NULL;
 	pthread_mutex_unlock(&machine->lock);
 	vm_destroy(vm);
+	machine_leave_network(machine);
 	mailbox_post(&machine->box, MAIL_RELEASED);
+}
+
+static enum capsa_status machine_enter_network(struct machine *machine,
+					       struct capsa_error *error)
+{
+	const struct machine_config *config = &machine->config;
+
+	if (!config->has_nic || config->nic.mode != CAPSA_NETWORK_SHARED)
+		return CAPSA_STATUS_OK;
+	machine->network = context_enter_network(machine->capsa,
+						 config->nic.network);
+	if (machine->network)
+		return CAPSA_STATUS_OK;
+	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
+			 "capsa_launch", "config", "nics.network",
+			 "no network has this number");
 }
 
 enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
@@ -81,6 +108,8 @@ enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 	if (!machine)
 		return error_system(error, ENOMEM, "calloc", NULL);
 	status = machine_config_copy(&machine->config, config, error);
+	if (status == CAPSA_STATUS_OK)
+		status = machine_enter_network(machine, error);
 	if (status == CAPSA_STATUS_OK &&
 	    mailbox_add_console(&machine->box, config->console_bytes) < 0)
 		status = error_system(error, ENOMEM, "malloc", "console");

@@ -21,6 +21,7 @@
 #include "start.h"
 #include "workers.h"
 
+struct network;
 struct vm;
 
 struct machine {
@@ -28,6 +29,7 @@ struct machine {
 	uint32_t handle;
 	atomic_uint references;
 	struct machine_config config;
+	struct network *network; /* that its config names; NULL: none */
 	struct mailbox box;
 	struct start start;
 	struct worker_job job;      /* a probe; freeing what there is */

@@ -255,10 +255,11 @@ static inline const uint8_t *guest_addresses(const uint8_t *frame,
 	return frame + FRAME_IP + (peer->ipv6 ? 8 : 12);
 }
 
-static inline void guest_udp(struct guest *guest,
-			     const struct guest_address *own,
-			     const struct guest_peer *peer, uint16_t port,
-			     const void *data, uint32_t length)
+static inline void guest_send_from(struct guest *guest,
+				   const uint8_t mac[NET_MAC_BYTES],
+				   const struct guest_address *own,
+				   const struct guest_peer *peer, uint16_t port,
+				   const void *data, uint32_t length)
 {
 	static uint8_t frame[NET_FRAME_MAX];
 	uint32_t bytes = FRAME_UDP_HEADER + length;
@@ -272,7 +273,16 @@ static inline void guest_udp(struct guest *guest,
 	frame_write16(udp + 6, guest_checksum(guest_addresses(frame, peer),
 					      peer->ipv6 ? 16 : 4, IPPROTO_UDP,
 					      udp, bytes));
+	memcpy(frame + FRAME_SOURCE, mac, NET_MAC_BYTES);
 	guest_send(guest, frame, (uint32_t)(udp - frame) + bytes);
+}
+
+static inline void guest_udp(struct guest *guest,
+			     const struct guest_address *own,
+			     const struct guest_peer *peer, uint16_t port,
+			     const void *data, uint32_t length)
+{
+	guest_send_from(guest, guest_mac, own, peer, port, data, length);
 }
 
 /* A connection of the guest's. */
@@ -283,6 +293,7 @@ struct guest_tcp {
 	uint16_t port;
 	uint32_t next;     /* to send */
 	uint32_t expected; /* to come */
+	uint16_t urgent;
 	bool reset;
 	bool closed; /* by the other side */
 };
@@ -304,6 +315,7 @@ static inline void guest_tcp_send(struct guest_tcp *tcp, uint32_t sequence,
 	to[12] = FRAME_TCP_HEADER / 4 << 4;
 	to[13] = flags;
 	frame_write16(to + 14, GUEST_WINDOW);
+	frame_write16(to + 18, tcp->urgent);
 	if (length > 0)
 		memcpy(to + FRAME_TCP_HEADER, data, length);
 	frame_write16(to + 16,

@@ -28,6 +28,7 @@ static const struct guest_address own = {
 static const uint8_t host6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
 static const uint8_t gateway6[16] = { 0xfd, [15] = 2 };
 
+static const struct timeval patience = { .tv_sec = 20 };
 static struct guest guest;
 static uint8_t bulk[BULK];
 static uint8_t got[BULK];
@@ -90,6 +91,8 @@ static int server(int type, const char *address, uint16_t port, int backlog)
 	int result;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	/* Whoever it accepts has it, too. */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	inet_pton(AF_INET6, address, &address6.sin6_addr);
 	inet_pton(AF_INET, address, &address4.sin_addr);
 	result = ipv6 ? bind(fd, (struct sockaddr *)&address6, sizeof(address6))
@@ -108,6 +111,7 @@ static int client(int type, const char *address, uint16_t port)
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
 
 	inet_pton(AF_INET, address, &to.sin_addr);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	CHECK(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
 	return fd;
 }
@@ -741,6 +745,7 @@ static void urgent_data_is_ordinary(void)
 	tcp = guest_tcp(&guest, &own, peer4(HOST, PORT), 6000);
 	CHECK(guest_tcp_connect(&tcp));
 	fd = accept(listener, NULL, NULL);
+	tcp.urgent = 1000;
 	guest_tcp_send(&tcp, tcp.next, TCP_FLAG_ACK | TCP_FLAG_URG, bulk, 10);
 	CHECK(recv(fd, got, sizeof(got), 0) == 10);
 	CHECK(memcmp(got, bulk, 10) == 0);

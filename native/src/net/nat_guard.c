@@ -81,8 +81,7 @@ static bool guard_is_link_local6(const uint8_t *address)
 	return memcmp(address, link_local6, sizeof(link_local6)) == 0;
 }
 
-/* The gateway or the DNS server, by either of their addresses. */
-static bool guard_is_service6(const uint8_t *address)
+bool nat_guard_is_service6(const uint8_t address[16])
 {
 	bool here = memcmp(address, nat_prefix6, PREFIX6_BYTES) == 0 ||
 		    guard_is_link_local6(address);
@@ -98,7 +97,7 @@ static bool guard_is_guest6(const uint8_t *address)
 {
 	return (memcmp(address, nat_prefix6, PREFIX6_BYTES) == 0 ||
 		guard_is_link_local6(address)) &&
-	       !guard_is_service6(address);
+	       !nat_guard_is_service6(address);
 }
 
 bool nat_guard_is_guest6(const uint8_t address[16])
@@ -118,7 +117,7 @@ static bool guard_is_remote6(const uint8_t *address)
 	};
 
 	if (memcmp(address, nat_prefix6, PREFIX6_BYTES) == 0)
-		return guard_is_service6(address);
+		return nat_guard_is_service6(address);
 	return memcmp(address, none, sizeof(none)) != 0 &&
 	       memcmp(address, mapped, sizeof(mapped)) != 0 &&
 	       address[0] != 0xff &&
@@ -139,7 +138,7 @@ static bool guard_admits_icmp6(const struct frame_view *view)
 	case ICMP6_ADVERTISE_NEIGHBOUR:
 		return guest;
 	case ECHO_REQUEST6:
-		return guest && guard_is_service6(view->destination);
+		return guest && nat_guard_is_service6(view->destination);
 	default:
 		return false;
 	}
@@ -153,7 +152,7 @@ static bool guard_admits_ipv6(const struct frame_view *view)
 	    !guard_is_remote6(view->destination))
 		return false;
 	if (view->protocol == IPPROTO_UDP)
-		return !guard_is_service6(view->destination) ||
+		return !nat_guard_is_service6(view->destination) ||
 		       (view->destination_port != DHCP6_PORT &&
 			view->destination_port != TFTP_PORT);
 	return view->protocol == IPPROTO_TCP;

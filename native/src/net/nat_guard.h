@@ -34,6 +34,9 @@ extern const uint8_t nat_dns6[16];
 /* Whether it is one that a guest may have, of a network like any other. */
 bool nat_guard_is_guest6(const uint8_t address[16]);
 
+/* Whether it is the gateway's or the DNS server's, or theirs on the link. */
+bool nat_guard_is_service6(const uint8_t address[16]);
+
 /* frame is whole; view tells of it. */
 bool nat_guard_admits(const struct nat_site *site, const uint8_t *frame,
 		      const struct frame_view *view);
