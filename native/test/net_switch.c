@@ -637,6 +637,34 @@ static void checksums_are_completed_for_those_who_do_not(void)
 	}
 }
 
+/* It could make another frame of the one that was looked at. */
+static void checksums_are_not_written_into_headers(void)
+{
+	struct datagram sent = datagram(0, 1);
+	struct iovec part = { .iov_base = sent.frame,
+			      .iov_len = sizeof(sent.frame) };
+	struct net_frame frame = {
+		.header = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM },
+		.parts = &part,
+		.part_count = 1,
+		.length = sizeof(sent.frame),
+	};
+
+	set_up_with(0, 0);
+	for (uint16_t start = 0; start < GUEST_HEADERS4 + 20; start++) {
+		for (uint16_t offset = 0; offset < 40; offset++) {
+			bool right = start >= GUEST_HEADERS4 &&
+				     start + offset >= GUEST_HEADERS4 + 6;
+
+			frame.header.csum_start = start;
+			frame.header.csum_offset = offset;
+			guests[0].port->ops->send(guests[0].port, &frame);
+			CHECK(guest_take(&guests[1]) == right);
+		}
+	}
+	tear_down();
+}
+
 enum { TALKERS = 4, ROUNDS = 3000 };
 
 struct talker {
@@ -784,6 +812,7 @@ int main(void)
 	TEST(one_without_a_driver_gets_nothing);
 	TEST(what_is_for_everybody_is_bounded);
 	TEST(checksums_are_completed_for_those_who_do_not);
+	TEST(checksums_are_not_written_into_headers);
 	TEST(all_may_talk_at_once);
 	if (cause)
 		TEST_SKIP(the_way_out_leads_to_the_host, cause);

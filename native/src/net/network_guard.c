@@ -12,6 +12,7 @@
 enum {
 	DHCP_SERVER_PORT = 67,
 	DHCP6_SERVER_PORT = 547,
+	UDP_CHECKSUM = 6, /* its offset; TCP's comes later */
 	/* Of neighbour discovery (RFC 4861, section 4) */
 	SOLICIT_ROUTER_BYTES = 8,
 	NEIGHBOUR_BYTES = 24,
@@ -182,10 +183,29 @@ static bool guard_admits_ipv4(const struct network_port *port,
 	       (source == 0 && dhcp_is_request(view));
 }
 
+/*
+ * A checksum that is left to others is written behind the ports of TCP and
+ * UDP, perhaps far behind in a tunnel, and never into what is looked at here.
+ */
+static bool guard_admits_checksum(const struct virtio_net_hdr_v1 *header,
+				  const struct frame_view *view)
+{
+	if (!(header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM))
+		return true;
+	return (view->kind == FRAME_IPV4 || view->kind == FRAME_IPV6) &&
+	       view->protocol != IPPROTO_ICMP &&
+	       view->protocol != IPPROTO_ICMPV6 &&
+	       header->csum_start >= view->transport &&
+	       (uint32_t)header->csum_start + header->csum_offset >=
+		       view->transport + UDP_CHECKSUM;
+}
+
 bool network_admits(struct network *network, struct network_port *port,
+		    const struct virtio_net_hdr_v1 *header,
 		    const uint8_t *headers, const struct frame_view *view)
 {
-	if (memcmp(headers + FRAME_SOURCE, port->mac, NET_MAC_BYTES) != 0)
+	if (memcmp(headers + FRAME_SOURCE, port->mac, NET_MAC_BYTES) != 0 ||
+	    !guard_admits_checksum(header, view))
 		return false;
 	switch (view->kind) {
 	case FRAME_ARP:

@@ -151,7 +151,8 @@ static bool port_send(struct net_port *net_port, const struct net_frame *frame)
 		return true;
 	dhcp = dhcp_is_request(&view);
 	pthread_mutex_lock(&network->lock);
-	admitted = network_admits(network, port, headers, &view);
+	admitted = network_admits(network, port, &frame->header, headers,
+				  &view);
 	if (admitted && !dhcp)
 		network_forward(network, port, headers, bytes, frame);
 	pthread_mutex_unlock(&network->lock);

@@ -70,10 +70,11 @@ void network_port_free(struct network_port *port);
 void network_port_signal(struct network_port *port);
 
 /*
- * With the lock held: whether a frame of a port may pass, by the headers of
- * which view tells.
+ * With the lock held: whether a frame of a port may pass, by what header says
+ * of it, and by the headers in it, of which view tells.
  */
 bool network_admits(struct network *network, struct network_port *port,
+		    const struct virtio_net_hdr_v1 *header,
 		    const uint8_t *headers, const struct frame_view *view);
 
 /*
