@@ -96,19 +96,25 @@ static enum net_verdict nat_syn(struct policy *policy,
 				struct net_answer *answer)
 {
 	struct flow_key key = flow_key_of(packet, false);
+	struct flow *new = NULL;
 
 	if (flow && flow->inbound) {
 		policy_touch_tcp(policy, flow, now_ms);
 		return NET_PASS;
 	}
-	if (flow)
+	/* Between the same ports there is one of the guest's, with its rules.
+	 */
+	if (flow && flow->class == FLOW_CLOSING) {
 		flows_remove(&policy->flows, flow);
-	flow = flows_add(&policy->flows, &key, FLOW_OPENING, now_ms);
-	if (!flow) {
+		flow = NULL;
+	}
+	if (!flow)
+		new = flows_add(&policy->flows, &key, FLOW_OPENING, now_ms);
+	if (!new) {
 		answer->nat_length = answer_reset_sender(answer->nat, packet);
 		return NET_DROP;
 	}
-	flow->inbound = true;
+	new->inbound = true;
 	return NET_PASS;
 }
 
