@@ -311,14 +311,18 @@ static inline void fake_seal(struct fake_net *net)
 				    : protocol == 17 ? 6
 						     : 2);
 
+	uint16_t value;
+
 	if (is_ipv4) {
 		fake_put16(ip + 10, 0);
 		fake_put16(ip + 10, fake_sum(ip, 20));
 	}
 	fake_put16(sum, 0);
-	fake_put16(sum, protocol == 1 ? fake_sum(transport, length)
-				      : fake_transport_sum(ip, protocol,
-							   transport, length));
+	value = protocol == 1
+			? fake_sum(transport, length)
+			: fake_transport_sum(ip, protocol, transport, length);
+	/* To UDP 0 means that there is none (RFC 768). */
+	fake_put16(sum, value == 0 && protocol == 17 ? 0xffff : value);
 }
 
 static inline enum net_verdict fake_from_guest(struct fake_net *net)

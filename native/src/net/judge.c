@@ -173,23 +173,28 @@ static struct decision judge_all(const struct rules *rules,
 	return denied;
 }
 
+/* DNS over TCP is not looked into, so it must not matter what it asks for. */
+static struct decision judge_dns_tcp(const struct rules *rules,
+				     const struct subject *subject)
+{
+	struct decision decision = judge_query(rules, subject, NULL);
+
+	if (rules->has_domain_deny) {
+		decision.allowed = false;
+		decision.reason = CAPSA_REASON_DNS_TCP;
+		decision.rule = -1;
+	}
+	return decision;
+}
+
 struct decision judge_flow(const struct rules *rules,
 			   const struct subject *subject,
 			   const struct domain *const *names, uint32_t count)
 {
 	struct decision decision;
 
-	if (subject->dns) {
-		decision = judge_query(rules, subject,
-				       count > 0 ? names[0] : NULL);
-		if (subject->protocol == CAPSA_PROTOCOL_TCP &&
-		    rules->has_domain_deny) {
-			decision.allowed = false;
-			decision.reason = CAPSA_REASON_DNS_TCP;
-			decision.rule = -1;
-		}
-		return decision;
-	}
+	if (subject->dns)
+		return judge_dns_tcp(rules, subject);
 	decision = judge_all(rules, subject, names, count);
 	if (!decision.allowed)
 		return decision;

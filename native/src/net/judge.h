@@ -34,7 +34,10 @@ struct subject subject_of(const struct net_site *site,
 bool judge_matches(const struct rule *rule, const struct subject *subject,
 		   const struct domain *name);
 
-/* A flow to an address with these names, of which there may be none. */
+/*
+ * A flow to an address with these names, of which there may be none. If it is
+ * the NAT's DNS server, over TCP; datagrams to that are for judge_query().
+ */
 struct decision judge_flow(const struct rules *rules,
 			   const struct subject *subject,
 			   const struct domain *const *names, uint32_t count);

@@ -244,7 +244,7 @@ void policy_explain(const struct policy *policy, const struct capsa_flow *flow,
 {
 	const struct domain *names[NAMES_PER_ADDRESS_MAX] = { name };
 	struct net_address remote = { 0 };
-	uint32_t count = name ? 1 : 0;
+	uint32_t count = 1;
 	struct subject subject;
 	struct decision decided;
 
@@ -256,7 +256,6 @@ void policy_explain(const struct policy *policy, const struct capsa_flow *flow,
 		count = names_of(&policy->names, &remote, now_ms, names);
 	subject = subject_of(&policy->site, (enum capsa_protocol)flow->protocol,
 			     &remote, flow->remote_port);
-	decided = judge_flow(policy->rules, &subject, names, count);
 	if (flow->protocol == CAPSA_PROTOCOL_UDP &&
 	    policy_is_dhcp(policy, &remote, flow->remote_port))
 		decided = (struct decision) {
@@ -264,6 +263,10 @@ void policy_explain(const struct policy *policy, const struct capsa_flow *flow,
 			.reason = CAPSA_REASON_SERVICE,
 			.rule = -1,
 		};
+	else if (flow->protocol == CAPSA_PROTOCOL_UDP && subject.dns)
+		decided = judge_query(policy->rules, &subject, name);
+	else
+		decided = judge_flow(policy->rules, &subject, names, count);
 	*decision = (struct capsa_decision) {
 		.size = sizeof(*decision),
 		.time_ms = now_ms,

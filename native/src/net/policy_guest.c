@@ -100,8 +100,6 @@ static enum net_verdict guest_deny(struct policy *policy,
 static enum net_verdict guest_cut(const struct net_packet *packet,
 				  struct net_answer *answer)
 {
-	if (!guest_is_answerable(packet))
-		return NET_DROP;
 	answer->guest_length = answer_reset_sender(answer->guest, packet);
 	answer->nat_length = answer_reset_receiver(answer->nat, packet);
 	return NET_DROP;
@@ -262,7 +260,9 @@ static enum net_verdict guest_tcp(struct policy *policy,
 	uint8_t flags = packet->tcp_flags;
 	enum net_verdict verdict = NET_PASS;
 
-	if (flags & TCP_SYN && flags & (TCP_FIN | TCP_RST))
+	/* RFC 9293, 3.9.2.3 for groups */
+	if (!guest_is_answerable(packet) ||
+	    (flags & TCP_SYN && flags & (TCP_FIN | TCP_RST)))
 		return NET_DROP;
 	if (flags & TCP_SYN && !(flags & TCP_ACK))
 		return guest_syn(policy, packet, flow, now_ms, answer);
