@@ -4,18 +4,24 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "net/policy_state.h"
 
 int policy_create(struct policy **out, const struct net_site *site,
 		  struct rules *rules, const struct hash_key *key)
 {
-	/* So large that it is fresh memory, of which unused pages cost nothing.
+	/*
+	 * Fresh pages: calloc() may take memory that was used before, and clear
+	 * all of it. Small ones: tables are used here and there.
 	 */
-	struct policy *policy = calloc(1, sizeof(*policy));
+	struct policy *policy = mmap(NULL, sizeof(*policy),
+				     PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (!policy)
+	if (policy == MAP_FAILED)
 		return -ENOMEM;
+	(void)madvise(policy, sizeof(*policy), MADV_NOHUGEPAGE);
 	policy->filter.from_guest = policy_from_guest;
 	policy->filter.to_guest = policy_to_guest;
 	policy->site = *site;
@@ -29,7 +35,7 @@ int policy_create(struct policy **out, const struct net_site *site,
 void policy_destroy(struct policy *policy)
 {
 	free(policy->rules);
-	free(policy);
+	(void)munmap(policy, sizeof(*policy));
 }
 
 struct net_filter *policy_filter(struct policy *policy)
