@@ -325,14 +325,23 @@ static inline void fake_seal(struct fake_net *net)
 	fake_put16(sum, value == 0 && protocol == 17 ? 0xffff : value);
 }
 
+/* What an answer's lengths are before somebody says what they are. */
+static inline void fake_soil(struct fake_net *net)
+{
+	net->answer.guest_length = UINT32_MAX;
+	net->answer.nat_length = UINT32_MAX;
+}
+
 static inline enum net_verdict fake_from_guest(struct fake_net *net)
 {
+	fake_soil(net);
 	return net->filter->from_guest(net->filter, net->frame, net->length,
 				       net->now_ms, &net->answer);
 }
 
 static inline enum net_verdict fake_to_guest(struct fake_net *net)
 {
+	fake_soil(net);
 	return net->filter->to_guest(net->filter, net->frame, net->length,
 				     net->now_ms, &net->answer);
 }

@@ -621,11 +621,14 @@ static void strange_names_never_pass(void)
 		"*.example",
 	};
 	struct net_packet packet;
+	struct capsa_decision line;
 
-	fake_net_open(&net, "open");
+	fake_net_open(&net, "open; allow");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		CHECK(fake_query(&net, names[i], FAKE_A) == NET_DROP);
 		CHECK(refusal(&packet) == 0x8183);
+		CHECK(policy_take_log(net.policy, &line, 1) == 1);
+		CHECK(line.reason == CAPSA_REASON_NAME && line.rule == -1);
 	}
 	fake_add_question(&message, 77, 0x0100, "a-example", FAKE_A);
 	message.bytes[14] = '.';
@@ -656,6 +659,23 @@ static void denied_names_deny_their_addresses(void)
 	CHECK(fake_udp(&net, true, "192.0.2.7", 4000, 443) == NET_DROP);
 	CHECK(fake_echo(&net, true, "192.0.2.7", 9) == NET_DROP);
 	CHECK(policy_take_log(net.policy, &line, 1) == 1);
+	fake_net_close(&net);
+
+	/* With two that are denied, the first rule is told. */
+	fake_net_open(&net, "allow");
+	CHECK(fake_resolve(&net, "bad.example", "192.0.2.7", 60));
+	CHECK(fake_resolve(&net, "good.example", "192.0.2.7", 60));
+	CHECK(fake_resolve(&net, "ads.example", "192.0.2.7", 60));
+	for (int round = 0; round < 2; round++) {
+		fake_net_replace(
+			&net,
+			round ? "allow; deny ads.example; deny bad.example"
+			      : "allow; deny bad.example; deny ads.example",
+			false);
+		CHECK(fake_udp(&net, true, "192.0.2.7", 4000, 9) == NET_DROP);
+		CHECK(policy_take_log(net.policy, &line, 1) == 1);
+		CHECK(line.reason == CAPSA_REASON_AMBIGUOUS && line.rule == 0);
+	}
 	fake_net_close(&net);
 
 	/* By an alias. */

@@ -148,11 +148,15 @@ static void idle_flows_expire(void)
 	net.now_ms += 119999;
 	CHECK(fake_udp(&net, false, "192.0.2.7", 4000, 9) == NET_PASS);
 	net.now_ms += 119999;
+	CHECK(fake_udp(&net, false, "192.0.2.7", 4000, 9) == NET_PASS);
+	CHECK(net.answer.guest_length == 0 && net.answer.nat_length == 0);
 	CHECK(fake_udp(&net, true, "192.0.2.7", 4000, 9) == NET_PASS);
 	net.now_ms += 120000;
 	CHECK(fake_udp(&net, false, "192.0.2.7", 4000, 9) == NET_DROP);
 	/* Echoes: 30 seconds. */
 	CHECK(fake_echo(&net, true, "192.0.2.7", 1) == NET_PASS);
+	net.now_ms += 29999;
+	CHECK(fake_echo(&net, false, "192.0.2.7", 1) == NET_PASS);
 	net.now_ms += 29999;
 	CHECK(fake_echo(&net, false, "192.0.2.7", 1) == NET_PASS);
 	net.now_ms += 30000;
@@ -162,6 +166,10 @@ static void idle_flows_expire(void)
 	CHECK(fake_segment(&net, true, &tcp, FAKE_SYN, NULL, 0) == NET_PASS);
 	net.now_ms += 239999;
 	CHECK(fake_segment(&net, true, &tcp, FAKE_SYN, NULL, 0) == NET_PASS);
+	net.now_ms += 239999;
+	fake_net_replace(&net, "deny", false);
+	CHECK(fake_segment(&net, true, &tcp, FAKE_SYN, NULL, 0) == NET_PASS);
+	fake_net_replace(&net, "allow", false);
 	net.now_ms += 240000;
 	CHECK(fake_segment(&net, false, &tcp, FAKE_SYN | FAKE_ACK, NULL, 0) ==
 	      NET_DROP);
@@ -221,6 +229,10 @@ static void each_beginning_is_judged(void)
 	/* Not answered yet: the guest may begin again. */
 	tcp.guest_next += 1000;
 	CHECK(fake_segment(&net, true, &tcp, FAKE_SYN, NULL, 0) == NET_PASS);
+	/* The beginning before is forgotten. */
+	CHECK(fake_segment(&net, true, &tcp, FAKE_RST, NULL, 0) == NET_PASS);
+	CHECK(!lives());
+	CHECK(fake_segment(&net, true, &tcp, FAKE_SYN, NULL, 0) == NET_PASS);
 	fake_net_replace(&net, "deny", false);
 	CHECK(fake_segment(&net, true, &tcp, FAKE_SYN, NULL, 0) == NET_PASS);
 	tcp.guest_next += 1000;
@@ -241,6 +253,7 @@ static void forwards_lead_in(void)
 	tcp.guest_next++;
 	CHECK(fake_segment(&net, false, &tcp, FAKE_ACK, "hello", 5) ==
 	      NET_PASS);
+	net.now_ms += 7439999;
 	CHECK(lives());
 	/* The guest cannot turn it around. */
 	CHECK(fake_segment(&net, true, &tcp, FAKE_SYN, NULL, 0) == NET_DROP);
@@ -425,6 +438,11 @@ static void rules_may_note(void)
 	CHECK(lines[0].action == CAPSA_ACTION_DENY);
 	CHECK(lines[2].reason == CAPSA_REASON_DEFAULT && lines[2].rule == -1);
 	CHECK(lines[2].name[0] == '\0');
+	fake_net_close(&net);
+	/* Also if none of them decides anything. */
+	fake_net_open(&net, "allow; log");
+	CHECK(fake_syn(&net, "192.0.2.7", 80) == NET_PASS);
+	CHECK(policy_take_log(net.policy, lines, 8) == 1);
 	fake_net_close(&net);
 }
 

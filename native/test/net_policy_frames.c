@@ -161,6 +161,8 @@ static void only_echoes_of_icmp_are_of_interest(void)
 	fake_frame(&net, true, "192.0.2.7", 1, 16)[0] = 8;
 	ip()[20 + 1] = 1; /* code */
 	CHECK(fake_send(&net, true) == NET_DROP);
+	fake_frame(&net, true, "192.0.2.7", 1, 8)[0] = 8;
+	CHECK(fake_send(&net, true) == NET_PASS);
 	fake_frame(&net, true, "192.0.2.7", 1, 7)[0] = 8;
 	CHECK(fake_send(&net, true) == NET_DROP);
 	fake_echo(&net, true, "192.0.2.7", 9);
@@ -339,6 +341,7 @@ static bool is_frame(const uint8_t *frame, uint32_t length, bool to_guest,
 
 	return packet_parse(packet, frame, length) == 0 &&
 	       packet_is_sound(packet) && packet->ip_length + 14 == length &&
+	       packet->ip[other.family == 4 ? 8 : 7] == 64 &&
 	       memcmp(frame, to_guest ? fake_guest_mac : fake_nat_mac, 6) ==
 		       0 &&
 	       memcmp(frame + 6, to_guest ? fake_nat_mac : fake_guest_mac, 6) ==

@@ -42,8 +42,6 @@ bool domain_read(struct domain *domain, const uint8_t *text, uint32_t length)
 	*domain = (struct domain) { 0 };
 	if (length > 0 && text[length - 1] == '.')
 		length--;
-	if (length < 1 || length > CAPSA_DOMAIN_MAX)
-		return false;
 	for (uint32_t start = 0; start <= length;) {
 		uint32_t end = start;
 
