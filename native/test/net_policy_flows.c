@@ -246,7 +246,9 @@ static void forwards_lead_in(void)
 	/* TCP: the NAT begins only what is forwarded. */
 	tcp = fake_tcp_to("192.0.2.7", 40000);
 	CHECK(fake_segment(&net, false, &tcp, FAKE_SYN, NULL, 0) == NET_PASS);
+	net.now_ms += 239999;
 	CHECK(fake_segment(&net, false, &tcp, FAKE_SYN, NULL, 0) == NET_PASS);
+	net.now_ms += 239999;
 	tcp.nat_next++;
 	CHECK(fake_segment(&net, true, &tcp, FAKE_SYN | FAKE_ACK, NULL, 0) ==
 	      NET_PASS);

@@ -37,6 +37,8 @@ static const char *const some_addresses[] = {
 	"172.20.0.1",
 	"192.168.1.1",
 	"100.64.3.4",
+	"100.100.100.200",
+	"fd00:ec2::254",
 	"224.0.0.5",
 	"255.255.255.255",
 	"2600::7",
@@ -166,6 +168,8 @@ static const struct closed *closed_by(const char *bits)
 		{ "fc00::/7", true },
 		{ "fe80::/10", false },
 		{ "fec0::/10", true },
+		{ "100.100.100.200", false },
+		{ "fd00:ec2::/32", false },
 		{ "ff00::/8", false },
 		{ "fd00::/64", false },
 	};

@@ -170,6 +170,8 @@ static void closed_ranges_are_closed_whatever_the_default(void)
 		{ "169.254.0.0", CAPSA_CLOSED_LINK_LOCAL },
 		{ "169.254.169.254", CAPSA_CLOSED_LINK_LOCAL },
 		{ "168.63.129.16", CAPSA_CLOSED_LINK_LOCAL },
+		{ "100.100.100.200", CAPSA_CLOSED_LINK_LOCAL },
+		{ "fd00:ec2::254", CAPSA_CLOSED_LINK_LOCAL },
 		{ "192.0.0.192", CAPSA_CLOSED_LINK_LOCAL },
 		{ "fe80::2", CAPSA_CLOSED_LINK_LOCAL },
 		{ "febf:ffff::1", CAPSA_CLOSED_LINK_LOCAL },
@@ -287,6 +289,8 @@ static void a_rule_with_a_domain_opens_private_ranges_only(void)
 	CLOSED(HOST, rules, TCP, "::1", 80, "a.example");
 	CLOSED(LINK_LOCAL, rules, TCP, "169.254.169.254", 80, "a.example");
 	CLOSED(LINK_LOCAL, rules, TCP, "168.63.129.16", 80, "a.example");
+	CLOSED(LINK_LOCAL, rules, TCP, "100.100.100.200", 80, "a.example");
+	CLOSED(LINK_LOCAL, rules, TCP, "fd00:ec2::254", 80, "a.example");
 	CLOSED(MULTICAST, rules, UDP, "224.0.0.251", 5353, "a.example");
 	/* Both conditions together do name the address. */
 	ALLOWED_BY(0, "deny; allow 10.0.2.2 a.example", TCP, "10.0.2.2", 80,

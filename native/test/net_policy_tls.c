@@ -529,6 +529,17 @@ static void sides_that_do_not_agree_are_cut(void)
 		CHECK(fake_data(&net, &tcp, message.bytes + 50, 1) == NET_DROP);
 		fake_net_close(&net);
 	}
+	/* Whatever another connection did in the same place before. */
+	open_shared("deny; allow a.example");
+	fake_hello(&message, "a.example", false);
+	CHECK(sends(5000));
+	CHECK(fake_acknowledge(&net, &tcp) == NET_PASS);
+	CHECK(fake_connect(&net, &tcp, "192.0.2.7", 443));
+	message.length = 50;
+	CHECK(sends(5000));
+	tcp.guest_next += 20;
+	CHECK(fake_acknowledge(&net, &tcp) == NET_DROP);
+	fake_net_close(&net);
 	open_shared("deny; allow a.example");
 	CHECK(fake_segment(&net, false, &tcp, 0, "hello", 5) == NET_DROP);
 	fake_net_close(&net);

@@ -19,15 +19,17 @@
 
 /* RFC 6890 and its registries, unless another source is named. */
 static const struct closed_range closed_ranges[] = {
+	/* Metadata of clouds, each within another range or in public space */
+	CLOSED(IPV4(100, 100, 100, 200), 32, LINK_LOCAL, false),  /* Alibaba */
+	CLOSED(IPV4(168, 63, 129, 16), 32, LINK_LOCAL, false),    /* Azure */
+	CLOSED(IPV6(0xfd, 0, 0x0e, 0xc2), 32, LINK_LOCAL, false), /* AWS */
 	CLOSED(IPV4(0), 8, HOST, false), /* Linux connects to itself */
 	CLOSED(IPV4(10), 8, PRIVATE, true),
 	CLOSED(IPV4(100, 64), 10, SHARED, true),
 	CLOSED(IPV4(127), 8, HOST, false),
-	/* Azure's platform, an address in public space (its manual) */
-	CLOSED(IPV4(168, 63, 129, 16), 32, LINK_LOCAL, false),
 	CLOSED(IPV4(169, 254), 16, LINK_LOCAL, false),
 	CLOSED(IPV4(172, 16), 12, PRIVATE, true),
-	CLOSED(IPV4(192, 0, 0), 24, LINK_LOCAL, false), /* metadata, too */
+	CLOSED(IPV4(192, 0, 0), 24, LINK_LOCAL, false), /* of protocols */
 	CLOSED(IPV4(192, 168), 16, PRIVATE, true),
 	CLOSED(IPV4(224), 4, MULTICAST, false),
 	CLOSED(IPV4(240), 4, MULTICAST, false), /* reserved, broadcast */
