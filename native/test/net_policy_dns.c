@@ -351,6 +351,14 @@ static void queries_have_one_question_and_no_more(void)
 		fake_put16(message.bytes + at, 2);
 		CHECK(read_query(&question) < 0);
 	}
+	/* A name that ends in the header: "a", and then four bytes of zero */
+	QUERY();
+	message.length = 12;
+	fake_add(&message, "\1a\xc0\x08\0\1\0\1", 8);
+	CHECK(read_query(&question) < 0);
+	message.length = 12;
+	fake_add(&message, "\1a\0\0\1\0\1", 7);
+	CHECK(read_query(&question) == 0);
 	QUERY();
 	message.bytes[2] = 0x81; /* an answer */
 	CHECK(read_query(&question) < 0);

@@ -327,7 +327,10 @@ static void dhcp_passes(void)
 	CHECK(dhcp("fe80::5054", "ff02::1:2", 547, 547) == NET_DROP);
 	CHECK(fake_udp(&net, false, GATEWAY4, 68, 67) == NET_PASS);
 	CHECK(fake_udp(&net, false, "fe80::2", 546, 547) == NET_PASS);
+	CHECK(fake_udp(&net, false, GATEWAY6, 546, 547) == NET_PASS);
 	CHECK(fake_udp(&net, false, "fe80::2", 68, 67) == NET_DROP);
+	CHECK(fake_udp(&net, false, "192.0.2.7", 68, 67) == NET_DROP);
+	CHECK(fake_udp(&net, false, "2600::7", 546, 547) == NET_DROP);
 	fake_net_close(&net);
 }
 

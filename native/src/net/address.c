@@ -85,6 +85,13 @@ bool net_address_is_unicast(const struct net_address *address)
 	return address->bytes[0] != 0xff;
 }
 
+bool net_address_is_link_local(const struct net_address *address)
+{
+	static const struct net_range range = { IPV6(0xfe, 0x80), 10 };
+
+	return net_range_holds(&range, address);
+}
+
 struct net_address net_address_embedded(const struct net_address *address)
 {
 	struct net_address embedded = { 0 };
@@ -126,6 +133,21 @@ bool net_range_within(const struct net_range *inner,
 {
 	return inner->prefix >= outer->prefix &&
 	       net_range_holds(outer, &inner->address);
+}
+
+bool net_site_has_dns(const struct net_site *site,
+		      const struct net_address *address)
+{
+	return address->family != 0 && (net_address_is(address, &site->dns4) ||
+					net_address_is(address, &site->dns6));
+}
+
+bool net_site_has_gateway(const struct net_site *site,
+			  const struct net_address *address)
+{
+	return address->family != 0 &&
+	       (net_address_is(address, &site->gateway4) ||
+		net_address_is(address, &site->gateway6));
 }
 
 static bool closed_range_listed(const struct net_site *site,

@@ -52,6 +52,8 @@ struct net_address net_address_of(enum capsa_address_family family,
 bool net_address_is(const struct net_address *a, const struct net_address *b);
 /* Whether frames to it go to one receiver only. */
 bool net_address_is_unicast(const struct net_address *address);
+/* Of IPv6, as neighbours and DHCPv6 use them. */
+bool net_address_is_link_local(const struct net_address *address);
 /* The IPv4 address that an IPv6 address carries; family 0: none. */
 struct net_address net_address_embedded(const struct net_address *address);
 
@@ -60,6 +62,12 @@ bool net_range_holds(const struct net_range *range,
 /* Whether all of inner lies in outer. */
 bool net_range_within(const struct net_range *inner,
 		      const struct net_range *outer);
+
+/* Whether it is there; an address of no family is nowhere. */
+bool net_site_has_dns(const struct net_site *site,
+		      const struct net_address *address);
+bool net_site_has_gateway(const struct net_site *site,
+			  const struct net_address *address);
 
 /* The closed range that address is in, judged by what it embeds too. */
 bool closed_range_find(const struct net_site *site,

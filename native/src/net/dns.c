@@ -128,6 +128,16 @@ int dns_read_query(struct dns_question *question, const uint8_t *bytes,
 	if (dns_question(question, &message, DNS_KIND_QUERY) < 0 ||
 	    packet_get32(bytes + 6) != 0)
 		return -EBADMSG;
+	/*
+	 * A pointer could only lead into the header, where not every server
+	 * finds the same name.
+	 */
+	if (!question->is_strange &&
+	    question->end != DNS_HEADER + 4 + 1 +
+				     (question->name.length > 0
+					      ? question->name.length + 1u
+					      : 0))
+		return -EBADMSG;
 	return dns_options(question, &message);
 }
 

@@ -114,15 +114,13 @@ void flows_remove(struct flows *flows, struct flow *flow)
 }
 
 /* Removes the oldest of a class if it was idle that long. */
-static bool flows_expire(struct flows *flows, enum flow_class class,
+static void flows_expire(struct flows *flows, enum flow_class class,
 			 uint32_t idle_ms, uint64_t now_ms)
 {
 	struct flow *oldest = flows_at(flows, flows->classes[class].oldest);
 
-	if (!oldest || now_ms - oldest->used_ms < idle_ms)
-		return false;
-	flows_remove(flows, oldest);
-	return true;
+	if (oldest && now_ms - oldest->used_ms >= idle_ms)
+		flows_remove(flows, oldest);
 }
 
 /*

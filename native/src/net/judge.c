@@ -3,10 +3,7 @@
 
 #include <stddef.h>
 
-enum {
-	PORT_DNS = 53,
-	PORT_QUIC = 443,
-};
+enum { PORT_QUIC = 443 };
 
 struct subject subject_of(const struct net_site *site,
 			  enum capsa_protocol protocol,
@@ -18,20 +15,14 @@ struct subject subject_of(const struct net_site *site,
 		.address = *address,
 		.embedded = net_address_embedded(address),
 	};
-	bool is_dns = address->family != 0 &&
-		      (net_address_is(address, &site->dns4) ||
-		       net_address_is(address, &site->dns6));
-	bool is_gateway = address->family != 0 &&
-			  (net_address_is(address, &site->gateway4) ||
-			   net_address_is(address, &site->gateway6));
+	bool is_echo = protocol == CAPSA_PROTOCOL_ICMP;
 
-	subject.dns = is_dns && port == PORT_DNS &&
-		      protocol != CAPSA_PROTOCOL_ICMP;
-	/* The NAT answers these echoes itself; they do not reach the host. */
-	if (subject.dns ||
-	    (protocol == CAPSA_PROTOCOL_ICMP && (is_dns || is_gateway)))
-		return subject;
-	closed_range_find(site, address, &subject.closed);
+	subject.dns = !is_echo && port == PORT_DNS &&
+		      net_site_has_dns(site, address);
+	/* The NAT answers echoes itself; they do not reach the host. */
+	if (!subject.dns && !(is_echo && (net_site_has_dns(site, address) ||
+					  net_site_has_gateway(site, address))))
+		closed_range_find(site, address, &subject.closed);
 	return subject;
 }
 

@@ -6,6 +6,8 @@
 
 #include "net/rules.h"
 
+enum { PORT_DNS = 53 };
+
 /* What is judged: the other side of a flow. */
 struct subject {
 	uint8_t protocol; /* enum capsa_protocol */

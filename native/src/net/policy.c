@@ -48,13 +48,6 @@ void policy_forward_udp(struct policy *policy, uint16_t guest_port)
 	policy->udp_forwards[guest_port / 8] |= (uint8_t)(1 << guest_port % 8);
 }
 
-bool policy_is_dns(const struct policy *policy,
-		   const struct net_address *address)
-{
-	return net_address_is(address, &policy->site.dns4) ||
-	       net_address_is(address, &policy->site.dns6);
-}
-
 bool policy_is_dhcp(const struct policy *policy,
 		    const struct net_address *address, uint16_t port)
 {
@@ -76,7 +69,7 @@ bool policy_is_dhcp(const struct policy *policy,
 		net_address_is(address, &policy->site.gateway4));
 }
 
-struct net_address policy_remote(const struct flow_key *key)
+static struct net_address policy_remote(const struct flow_key *key)
 {
 	return net_address_of((enum capsa_address_family)key->family,
 			      key->remote);
@@ -194,13 +187,6 @@ void policy_touch_tcp(struct policy *policy, struct flow *flow, uint64_t now_ms)
 	else if (!flow->answered || flow->stream != 0)
 		class = FLOW_OPENING;
 	flows_touch(&policy->flows, flow, class, now_ms);
-}
-
-void policy_forget_stream(struct policy *policy, struct flow *flow)
-{
-	streams_free(&policy->flows.streams, flow->stream);
-	flow->stream = 0;
-	flow->server_name = 0;
 }
 
 /* Whether a connection may go on under rules that want it judged again. */

@@ -6,12 +6,6 @@
 #include "net/policy_state.h"
 #include "net/tls.h"
 
-static bool guest_is_link_local(const struct net_address *address)
-{
-	return address->family == CAPSA_ADDRESS_IPV6 &&
-	       address->bytes[0] == 0xfe && (address->bytes[1] & 0xc0) == 0x80;
-}
-
 static bool guest_is_unspecified(const struct net_address *address)
 {
 	struct net_address none = { .family = address->family };
@@ -41,7 +35,7 @@ static bool guest_is_dhcp(const struct policy *policy,
 		return false;
 	if (!is_ipv4)
 		return packet->source_port == POLICY_DHCPV6_CLIENT_PORT &&
-		       guest_is_link_local(&packet->source);
+		       net_address_is_link_local(&packet->source);
 	return packet->source_port == POLICY_DHCP_CLIENT_PORT &&
 	       (guest_is_unspecified(&packet->source) ||
 		guest_is_own(&policy->site, &packet->source));
@@ -56,9 +50,9 @@ static bool guest_is_neighbour(const struct policy *policy,
 	return packet->kind == PACKET_NEIGHBOUR &&
 	       policy->site.network6.address.family != 0 &&
 	       (guest_is_unspecified(&packet->source) ||
-		guest_is_link_local(&packet->source) ||
+		net_address_is_link_local(&packet->source) ||
 		guest_is_own(&policy->site, &packet->source)) &&
-	       (guest_is_link_local(to) ||
+	       (net_address_is_link_local(to) ||
 		net_range_holds(&policy->site.network6, to) ||
 		(to->bytes[0] == 0xff && to->bytes[1] == 2));
 }
@@ -360,8 +354,8 @@ enum net_verdict policy_from_guest(struct net_filter *filter,
 	case PACKET_TCP:
 		return guest_tcp(policy, &packet, now_ms, answer);
 	case PACKET_UDP:
-		if (packet.destination_port == POLICY_DNS_PORT &&
-		    policy_is_dns(policy, &packet.destination))
+		if (packet.destination_port == PORT_DNS &&
+		    net_site_has_dns(site, &packet.destination))
 			return guest_query(policy, &packet, now_ms, answer);
 		return guest_datagram(policy, &packet, FLOW_UDP, now_ms,
 				      answer);

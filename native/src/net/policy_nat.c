@@ -47,13 +47,20 @@ static void nat_dns(struct policy *policy, const struct net_packet *packet,
 		nat_learn(policy, &answer, now_ms);
 }
 
-static bool nat_is_dhcp(const struct net_packet *packet)
+/* From the NAT itself: anybody may send to a port that the guest has used. */
+static bool nat_is_dhcp(const struct policy *policy,
+			const struct net_packet *packet)
 {
-	if (packet->source.family == CAPSA_ADDRESS_IPV4)
+	const struct net_address *from = &packet->source;
+
+	if (from->family == CAPSA_ADDRESS_IPV4)
 		return packet->source_port == POLICY_DHCP_SERVER_PORT &&
-		       packet->destination_port == POLICY_DHCP_CLIENT_PORT;
+		       packet->destination_port == POLICY_DHCP_CLIENT_PORT &&
+		       net_address_is(from, &policy->site.gateway4);
 	return packet->source_port == POLICY_DHCPV6_SERVER_PORT &&
-	       packet->destination_port == POLICY_DHCPV6_CLIENT_PORT;
+	       packet->destination_port == POLICY_DHCPV6_CLIENT_PORT &&
+	       (net_address_is_link_local(from) ||
+		net_address_is(from, &policy->site.gateway6));
 }
 
 static bool nat_is_forwarded(const struct policy *policy, uint16_t port)
@@ -68,10 +75,10 @@ static enum net_verdict nat_udp(struct policy *policy,
 	struct flow_key key = flow_key_of(packet, false);
 	struct flow *flow;
 
-	if (nat_is_dhcp(packet))
+	if (nat_is_dhcp(policy, packet))
 		return NET_PASS;
-	if (packet->source_port == POLICY_DNS_PORT &&
-	    policy_is_dns(policy, &packet->source)) {
+	if (packet->source_port == PORT_DNS &&
+	    net_site_has_dns(&policy->site, &packet->source)) {
 		nat_dns(policy, packet, now_ms);
 		return NET_PASS;
 	}
@@ -135,7 +142,9 @@ static bool nat_agrees(struct policy *policy, struct flow *flow,
 	case STREAM_CUT:
 		return false;
 	case STREAM_DONE:
-		policy_forget_stream(policy, flow);
+		streams_free(&policy->flows.streams, flow->stream);
+		flow->stream = 0;
+		flow->server_name = 0;
 		return true;
 	default:
 		return true;

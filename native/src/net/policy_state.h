@@ -11,8 +11,6 @@
 #include "net/queries.h"
 
 enum {
-	POLICY_DNS_PORT = 53,
-
 	/* RFC 2131, 4.1 and RFC 8415, 7.2 */
 	POLICY_DHCP_SERVER_PORT = 67,
 	POLICY_DHCP_CLIENT_PORT = 68,
@@ -43,15 +41,10 @@ enum net_verdict policy_to_guest(struct net_filter *filter,
 				 const uint8_t *frame, uint32_t length,
 				 uint64_t now_ms, struct net_answer *answer);
 
-/* Whether it is the NAT's DNS server. */
-bool policy_is_dns(const struct policy *policy,
-		   const struct net_address *address);
-
 /* Whether it is where a guest asks for DHCP, whatever the rules say. */
 bool policy_is_dhcp(const struct policy *policy,
 		    const struct net_address *address, uint16_t port);
 
-struct net_address policy_remote(const struct flow_key *key);
 struct subject policy_subject(const struct policy *policy,
 			      const struct flow_key *key);
 /* What the rules say now about a new flow. */
@@ -67,7 +60,5 @@ void policy_note_matches(struct policy *policy, const struct flow_key *key,
 /* A TCP connection was used. */
 void policy_touch_tcp(struct policy *policy, struct flow *flow,
 		      uint64_t now_ms);
-/* Its first bytes are of no interest any more. */
-void policy_forget_stream(struct policy *policy, struct flow *flow);
 
 #endif
