@@ -50,6 +50,10 @@ extern "C" {
 /* Networks one library instance holds at a time, and machines on one. */
 #define CAPSA_NETWORKS_MAX      64u
 #define CAPSA_NETWORK_PORTS_MAX 250u
+/* Rules of one network policy. */
+#define CAPSA_RULES_MAX 1024u
+/* Bytes of a domain's name as people write it (RFC 1035, 2.3.4). */
+#define CAPSA_DOMAIN_MAX 253u
 /* Events handed out by one capsa_drain() call. */
 #define CAPSA_DRAIN_EVENTS_MAX 4u
 
@@ -164,15 +168,63 @@ struct capsa_share {
 	struct capsa_slice tag; /* 1 to 36 bytes */
 };
 
+enum capsa_address_family {
+	CAPSA_ADDRESS_IPV4 = 4,
+	CAPSA_ADDRESS_IPV6 = 6,
+};
+
+/* In network order; of IPv4 in the first four bytes, the others are 0. */
+struct capsa_address {
+	uint32_t family; /* enum capsa_address_family; 0: none */
+	uint8_t bytes[16];
+};
+
 enum capsa_protocol {
 	CAPSA_PROTOCOL_TCP = 1,
 	CAPSA_PROTOCOL_UDP = 2,
+	CAPSA_PROTOCOL_ICMP = 3, /* echo, of ICMPv6 too */
+};
+
+enum capsa_action {
+	CAPSA_ACTION_ALLOW = 1,
+	CAPSA_ACTION_DENY = 2,
+	CAPSA_ACTION_LOG = 3, /* of a rule: note it and go on */
+};
+
+/* A rule of a network policy; all its conditions have to hold. */
+struct capsa_rule {
+	uint32_t size;       /* sizeof(struct capsa_rule) */
+	uint32_t action;     /* enum capsa_action */
+	uint32_t protocol;   /* enum capsa_protocol; 0: any */
+	uint16_t port_first; /* of the other side; both 0: any */
+	uint16_t port_last;
+	struct capsa_address address; /* family 0: any */
+	uint32_t prefix; /* leading bits of the address that count */
+	/* "example.org", or "*.example.org": all below it; absent: any. */
+	struct capsa_slice domain;
+};
+
+enum capsa_policy_flags {
+	CAPSA_POLICY_OPEN = 1,    /* closed ranges are like any other */
+	CAPSA_POLICY_RECHECK = 2, /* connections are judged again, too */
+};
+
+/*
+ * What a machine may reach. The struct is the head of one buffer of total
+ * bytes, like struct capsa_machine_config.
+ */
+struct capsa_policy {
+	uint32_t size;            /* sizeof(struct capsa_policy) */
+	uint32_t total;           /* bytes in the buffer */
+	uint32_t flags;           /* enum capsa_policy_flags */
+	uint32_t default_action;  /* ALLOW or DENY, where no rule decides */
+	struct capsa_slice rules; /* array of struct capsa_rule, in order */
 };
 
 /* A port of the host that leads to one of the guest. */
 struct capsa_forward {
 	uint32_t size;      /* sizeof(struct capsa_forward) */
-	uint32_t protocol;  /* enum capsa_protocol */
+	uint32_t protocol;  /* CAPSA_PROTOCOL_TCP or UDP */
 	uint16_t host_port; /* neither is 0 */
 	uint16_t guest_port;
 	/* The host's that listens; "0.0.0.0" and "::" are all of them. */
@@ -323,6 +375,67 @@ struct capsa_stats {
 	uint64_t guest_total;      /* as the guest counts; 0: not told yet */
 	uint64_t guest_free;
 	uint64_t guest_available;
+};
+
+/* A connection, or what goes to and fro for an echo. */
+struct capsa_flow {
+	uint32_t size;     /* sizeof(struct capsa_flow) */
+	uint32_t protocol; /* enum capsa_protocol */
+	struct capsa_address guest;
+	struct capsa_address remote; /* family 0: not known */
+	uint16_t guest_port;         /* ICMP: identifier */
+	uint16_t remote_port;        /* ICMP: 0 */
+};
+
+/* What a decision rests on. */
+enum capsa_reason {
+	CAPSA_REASON_RULE = 1,    /* the rule named beside it */
+	CAPSA_REASON_DEFAULT = 2, /* no rule matched */
+	CAPSA_REASON_CLOSED = 3,  /* a closed range that no rule opens */
+	CAPSA_REASON_SERVICE = 4, /* DHCP, which always passes */
+	/* The rule denies one name of the address and others are allowed. */
+	CAPSA_REASON_AMBIGUOUS = 5,
+	/* A rule for a domain allows it; QUIC does not show its server. */
+	CAPSA_REASON_QUIC = 6,
+	CAPSA_REASON_NAME = 7, /* a query for a name that no rule allows */
+	/* A rule denies a name; a query over TCP does not show its name. */
+	CAPSA_REASON_DNS_TCP = 8,
+	CAPSA_REASON_SERVER_NAME = 9,     /* TLS asks for a denied name */
+	CAPSA_REASON_NO_SERVER_NAME = 10, /* there is none in clear */
+	CAPSA_REASON_NO_CONNECTION = 11,  /* it belongs to no connection */
+	CAPSA_REASON_FULL = 12,           /* as many connections as can be */
+	CAPSA_REASON_LOG = 13,            /* a rule that only notes */
+	CAPSA_REASON_ENDED = 14,          /* new rules ended the connection */
+};
+
+/* What stays closed unless a rule opens it. */
+enum capsa_closed_range {
+	CAPSA_CLOSED_HOST = 1,       /* the host's loopback, the NAT's net */
+	CAPSA_CLOSED_LINK_LOCAL = 2, /* and metadata services of clouds */
+	CAPSA_CLOSED_PRIVATE = 3,
+	CAPSA_CLOSED_SHARED = 4,    /* carriers' NAT */
+	CAPSA_CLOSED_MULTICAST = 5, /* and broadcast, and reserved */
+};
+
+/* When the server name of TLS must be allowed, too. */
+enum capsa_server_name {
+	CAPSA_SERVER_NAME_IF_SHOWN = 1, /* if TLS shows one */
+	CAPSA_SERVER_NAME_IF_TLS = 2,   /* if it is TLS */
+	CAPSA_SERVER_NAME_ALWAYS = 3,   /* what is not TLS is denied */
+};
+
+/* What was decided about a flow; a line of the log. */
+struct capsa_decision {
+	uint32_t size;        /* sizeof(struct capsa_decision) */
+	uint32_t action;      /* ALLOW or DENY */
+	uint32_t reason;      /* enum capsa_reason */
+	int32_t rule;         /* its index, or -1 */
+	uint32_t closed;      /* enum capsa_closed_range; 0: none */
+	uint32_t server_name; /* enum capsa_server_name; 0: not looked at */
+	uint64_t time_ms;     /* of the machine's network */
+	uint32_t missed;      /* like it before, left out of the log */
+	struct capsa_flow flow;
+	char name[256]; /* of the other side, empty if not known */
 };
 
 struct capsa; /* an instance of the library */

@@ -13,5 +13,7 @@ export const defaults = {
   diskSerial: "capsa-disk",
   forwardProtocol: "tcp",
   forwardAddress: "127.0.0.1",
-  policy: "allow"
+  policyProfile: "public",
+  policy: "allow",
+  policyRecheck: false
 } as const

@@ -19,6 +19,7 @@ export {
   NetworkConfig,
   NetworkPolicy,
   PolicyRule,
+  PolicyRules,
   PortForward,
   SwitchNetwork,
   TapNetwork,

@@ -2,6 +2,7 @@ import { defaults } from "../ConfigDefaults.ts"
 import type {
   DnsConfig,
   NetworkConfig,
+  NetworkPolicy,
   PolicyRule,
   PortForward,
   SwitchNetwork,
@@ -25,11 +26,28 @@ export const networkProblems = (network: NetworkConfig = defaults.network): Prob
 }
 
 const userProblems = ({ policy, forwards = [], dns = {} }: UserNetwork): Problems => [
-  ...(policy?.rules ?? []).flatMap((rule, index) => ruleProblems(`network.policy.rules.${index}`, rule)),
+  ...policyProblems(policy),
   ...forwards.flatMap((forward, index) => forwardProblems(`network.forwards.${index}`, forward)),
   ...collisions(forwards),
   ...dnsProblems(dns)
 ]
+
+/** As many as the native library takes (CAPSA_RULES_MAX). */
+const rulesMax = 1024
+
+const policyProblems = (policy: NetworkPolicy = defaults.policyProfile): Problems => {
+  if (typeof policy === "string") return []
+  const { rules = [] } = policy
+  return [
+    ...ensure(
+      rules.length <= rulesMax,
+      "network.policy.rules",
+      `There are ${rules.length} rules.`,
+      `Give at most ${rulesMax}: one for a range, or for "*.example.org", does the work of many.`
+    ),
+    ...rules.flatMap((rule, index) => ruleProblems(`network.policy.rules.${index}`, rule))
+  ]
+}
 
 const ruleProblems = (path: string, { address, domain, ports, protocol }: PolicyRule): Problems => [
   ...ensure(
@@ -39,7 +57,7 @@ const ruleProblems = (path: string, { address, domain, ports, protocol }: Policy
     'Write it like "192.0.2.7", "10.0.0.0/8" or "2001:db8::/32"; a name goes into domain.'
   ),
   ...ensure(
-    domain === undefined || isDomain(domain.replace(/^\*\./, "")),
+    domain === undefined || isDomain(domain.replace(/^\*\./, "").replace(/\.$/, "")),
     `${path}.domain`,
     `"${domain}" is no name of a domain.`,
     'Write it like "example.org" or "*.example.org"; an address goes into address.'

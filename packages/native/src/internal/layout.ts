@@ -60,13 +60,45 @@ const lines = {
   "capsa_stats.balloon_reported": [88, 8],
   "capsa_stats.guest_total": [96, 8],
   "capsa_stats.guest_free": [104, 8],
-  "capsa_stats.guest_available": [112, 8]
+  "capsa_stats.guest_available": [112, 8],
+  capsa_address: [0, 20],
+  "capsa_address.family": [0, 4],
+  "capsa_address.bytes": [4, 16],
+  capsa_rule: [0, 48],
+  "capsa_rule.action": [4, 4],
+  "capsa_rule.protocol": [8, 4],
+  "capsa_rule.port_first": [12, 2],
+  "capsa_rule.port_last": [14, 2],
+  "capsa_rule.address": [16, 20],
+  "capsa_rule.prefix": [36, 4],
+  "capsa_rule.domain": [40, 8],
+  capsa_policy: [0, 24],
+  "capsa_policy.total": [4, 4],
+  "capsa_policy.flags": [8, 4],
+  "capsa_policy.default_action": [12, 4],
+  "capsa_policy.rules": [16, 8],
+  capsa_flow: [0, 52],
+  "capsa_flow.protocol": [4, 4],
+  "capsa_flow.guest": [8, 20],
+  "capsa_flow.remote": [28, 20],
+  "capsa_flow.guest_port": [48, 2],
+  "capsa_flow.remote_port": [50, 2],
+  capsa_decision: [0, 344],
+  "capsa_decision.action": [4, 4],
+  "capsa_decision.reason": [8, 4],
+  "capsa_decision.rule": [12, 4],
+  "capsa_decision.closed": [16, 4],
+  "capsa_decision.server_name": [20, 4],
+  "capsa_decision.time_ms": [24, 8],
+  "capsa_decision.missed": [32, 4],
+  "capsa_decision.flow": [36, 52],
+  "capsa_decision.name": [88, 256]
 } as const satisfies Record<string, readonly [offset: number, size: number]>
 
 type Line = keyof typeof lines
 
-const offsetOf = (line: Line): number => lines[line][0]
-const sizeOf = (line: Line): number => lines[line][1]
+export const offsetOf = (line: Line): number => lines[line][0]
+export const sizeOf = (line: Line): number => lines[line][1]
 
 /** The first line of the library's picture that differs from ours; undefined when all agree. */
 export const firstDifference = (libraryText: string): string | undefined => {
@@ -193,7 +225,7 @@ const fieldsAt = (view: DataView, base: number, texts: Array<Placed>) => ({
     void texts.push({ slice: base + offsetOf(line), text: new TextEncoder().encode(value) })
 })
 
-const setSlice = (view: DataView, at: number, offset: number, length: number) => {
+export const setSlice = (view: DataView, at: number, offset: number, length: number) => {
   view.setUint32(at, offset, true)
   view.setUint32(at + 4, length, true)
 }
@@ -294,7 +326,7 @@ export const makeStats = () => {
 }
 
 /** Values of the enums of capsa.h that this side uses. */
-export const abiVersion = 3
+export const abiVersion = 4
 export const consoleKind = { serial: 1, virtio: 2 } as const
 export const discoveryKind = { firmware: 1, cmdline: 2 } as const
 export const machineFlag = { balloon: 1 } as const
