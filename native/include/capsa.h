@@ -568,7 +568,11 @@ CAPSA_EXPORT uint32_t capsa_console_write(struct capsa *capsa, uint32_t machine,
 					  const uint8_t *input, uint32_t length,
 					  uint32_t *accepted);
 
-/* Counters of a machine. Status: OK, STALE_HANDLE, INVALID_ARGUMENT. */
+/*
+ * Counters of a machine. A guest with a balloon is asked, at most once a
+ * second, what its next answer says of its memory.
+ * Status: OK, STALE_HANDLE, INVALID_ARGUMENT.
+ */
 CAPSA_EXPORT uint32_t capsa_stats(struct capsa *capsa, uint32_t machine,
 				  struct capsa_stats *stats);
 

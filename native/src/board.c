@@ -7,13 +7,18 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "block/image.h"
+#include "context.h"
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
 #include "net/network.h"
 #include "net/tap.h"
 #include "net/user.h"
+#include "virtio/balloon.h"
+#include "virtio/blk.h"
 #include "virtio/console.h"
+#include "virtio/fs.h"
 #include "virtio/net.h"
 #include "virtio/rng.h"
 
@@ -22,8 +27,9 @@ struct arch_shape board_shape(const struct machine_config *config)
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		/* Console and entropy; network. */
-		.virtio_count = 2 + config->has_nic,
+		/* Console and entropy, and what the machine has. */
+		.virtio_count = 2 + config->balloon + config->disk_count +
+				config->share_count + config->has_nic,
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -191,6 +197,68 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+static enum capsa_status board_add_disk(struct board *board, int vm_fd,
+					struct loop *loop,
+					struct capsa_error *error)
+{
+	struct machine *machine = board->machine;
+	uint32_t index = board->disk_count;
+	const struct disk_config *config = &machine->config.disks[index];
+	struct virtio_device *disk;
+	struct io_engine *engine;
+	struct image image;
+	enum capsa_status status;
+	int result = context_engine(machine->capsa, machine->handle, &engine);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "I/O engine");
+	status = image_open(&image, config, index, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	result = virtio_blk_create(&disk, &image, config->serial, engine);
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-blk");
+	status = board_add_virtio(board, vm_fd, disk, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->disks[board->disk_count++] = disk;
+	return status;
+}
+
+static enum capsa_status board_add_balloon(struct board *board, int vm_fd,
+					   struct loop *loop,
+					   struct capsa_error *error)
+{
+	int result = virtio_balloon_create(&board->balloon);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-balloon");
+	return board_add_virtio(board, vm_fd, board->balloon, loop, error);
+}
+
+static enum capsa_status board_add_share(struct board *board, int vm_fd,
+					 struct loop *loop,
+					 struct capsa_error *error)
+{
+	const struct machine_config *config = &board->machine->config;
+	const struct share_config *share = &config->shares[board->share_count];
+	struct virtio_device **device = &board->shares[board->share_count];
+	struct workers *workers;
+	enum capsa_status status;
+	int result = context_blocking(board->machine->capsa, &workers);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-fs");
+	result = virtio_fs_create(device, share, config->memory_bytes, workers);
+	if (result < 0)
+		return error_set(error, CAPSA_STATUS_SHARE_FOLDER, -result,
+				 "open", share->path, NULL,
+				 "the folder cannot be opened");
+	status = board_add_virtio(board, vm_fd, *device, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->share_count++;
+	return status;
+}
+
 /* What carries the frames of the machine's network device. */
 static enum capsa_status board_create_port(const struct machine *machine,
 					   struct loop *loop,
@@ -231,13 +299,22 @@ static enum capsa_status board_add_net(struct board *board, int vm_fd,
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
+	const struct machine_config *config = &board->machine->config;
 	enum capsa_status status = board_create_platform(board, vm_fd, error);
 
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
-	if (status == CAPSA_STATUS_OK && board->machine->config.has_nic)
+	while (status == CAPSA_STATUS_OK &&
+	       board->disk_count < config->disk_count)
+		status = board_add_disk(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && config->balloon)
+		status = board_add_balloon(board, vm_fd, loop, error);
+	while (status == CAPSA_STATUS_OK &&
+	       board->share_count < config->share_count)
+		status = board_add_share(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && config->has_nic)
 		status = board_add_net(board, vm_fd, loop, error);
 	return status;
 }
@@ -268,4 +345,22 @@ void board_console_input(struct board *board)
 		virtio_console_input(board->console);
 	else
 		arch_platform_input(board->platform);
+}
+
+void board_stats(struct board *board, struct capsa_stats *stats)
+{
+	struct virtio_balloon_stats balloon = { 0 };
+
+	if (board->balloon)
+		virtio_balloon_stats(board->balloon, &balloon);
+	stats->balloon_held = balloon.held;
+	stats->balloon_reported = balloon.reported;
+	stats->guest_total = balloon.total;
+	stats->guest_free = balloon.free;
+	stats->guest_available = balloon.available;
+	for (uint32_t i = 0; i < board->share_count; i++)
+		stats->share_requests += virtio_fs_requests(board->shares[i]);
+	for (uint32_t i = 0; i < board->disk_count; i++)
+		virtio_blk_count(board->disks[i], &stats->disk_read,
+				 &stats->disk_written);
 }

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "block/engine.h"
 #include "error.h"
 #include "machine.h"
 
@@ -27,10 +28,13 @@ static void context_free(struct capsa *capsa)
 {
 	workers_destroy(capsa->workers);
 	workers_destroy(capsa->blocking);
-	for (uint32_t i = 0; i < CONTEXT_LOOPS; i++)
+	for (uint32_t i = 0; i < CONTEXT_LOOPS; i++) {
+		io_engine_destroy(capsa->engines[i]);
 		loop_destroy(capsa->loops[i]);
+	}
 	if (capsa->wake_fd >= 0)
 		close(capsa->wake_fd);
+	pthread_mutex_destroy(&capsa->engines_lock);
 	pthread_mutex_destroy(&capsa->lock);
 	free(capsa);
 }
@@ -43,6 +47,7 @@ enum capsa_status context_open(struct capsa **out, struct capsa_error *error)
 	if (!capsa)
 		return error_system(error, ENOMEM, "calloc", NULL);
 	pthread_mutex_init(&capsa->lock, NULL);
+	pthread_mutex_init(&capsa->engines_lock, NULL);
 	capsa->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	result = capsa->wake_fd < 0
 			 ? -errno
@@ -173,6 +178,22 @@ int context_blocking(struct capsa *capsa, struct workers **out)
 					CONTEXT_BLOCKING);
 	*out = capsa->blocking;
 	pthread_mutex_unlock(&capsa->lock);
+	return result;
+}
+
+int context_engine(struct capsa *capsa, uint32_t handle, struct io_engine **out)
+{
+	uint32_t index = handle % CONTEXT_LOOPS;
+	struct workers *blocking;
+	int result = context_blocking(capsa, &blocking);
+
+	pthread_mutex_lock(&capsa->engines_lock);
+	if (result == 0 && !capsa->engines[index])
+		result = io_engine_create(&capsa->engines[index],
+					  IO_ENGINE_BEST, capsa->loops[index],
+					  blocking);
+	*out = capsa->engines[index];
+	pthread_mutex_unlock(&capsa->engines_lock);
 	return result;
 }
 

@@ -24,6 +24,7 @@ enum {
 _Static_assert(CAPSA_MACHINES_MAX == 1u << CONTEXT_INDEX_BITS,
 	       "a handle's index names every slot");
 
+struct io_engine;
 struct machine;
 struct network;
 
@@ -51,6 +52,8 @@ struct capsa {
 	struct workers *workers;  /* of machines */
 	struct workers *blocking; /* of devices; by lock, NULL: not yet */
 	struct loop *loops[CONTEXT_LOOPS];
+	pthread_mutex_t engines_lock;             /* held while one is made */
+	struct io_engine *engines[CONTEXT_LOOPS]; /* NULL: not yet */
 };
 
 enum capsa_status context_open(struct capsa **out, struct capsa_error *error);
@@ -96,5 +99,12 @@ void context_leave_network(struct capsa *capsa, uint32_t handle);
 
 /* The I/O thread for the devices of machine number handle. */
 struct loop *context_loop(const struct capsa *capsa, uint32_t handle);
+
+/*
+ * What carries out the requests of disks on that thread, made for the first
+ * of them. 0 or -errno.
+ */
+int context_engine(struct capsa *capsa, uint32_t handle,
+		   struct io_engine **out);
 
 #endif

@@ -278,6 +278,7 @@ void machine_stats(struct machine *machine, struct capsa_stats *stats)
 	if (machine->vm && machine->loaded) {
 		stats->exits = vm_exits(machine->vm);
 		stats->resident_bytes = memory_resident(&machine->vm->memory);
+		board_stats(&machine->vm->board, stats);
 	}
 	pthread_mutex_unlock(&machine->lock);
 }

@@ -9,9 +9,9 @@
  * 1: with the multiport protocol), then operations of eight bytes.
  */
 #include <linux/virtio_console.h>
-#include <semaphore.h>
 
 #include "fake_driver.h"
+#include "stopped_loop.h"
 #include "virtio/console.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -73,18 +73,9 @@ static void fuzz_lay_rings(uint32_t size)
 				       size);
 }
 
-static void block_ready(struct loop_source *source)
-{
-	sem_t never;
-
-	(void)source;
-	sem_init(&never, 0, 0);
-	sem_wait(&never);
-}
-
 static void fuzz_create(void)
 {
-	static struct loop_source block = { .ready = block_ready };
+	static struct stopped_loop stop;
 	const struct console_port port = {
 		.output = fuzz_output,
 		.input = fuzz_input,
@@ -93,10 +84,10 @@ static void fuzz_create(void)
 
 	if (!loop) {
 		fake_memory_create(&memory);
-		block.fd = eventfd(1, EFD_CLOEXEC);
 		irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (loop_create(&loop) < 0 || loop_add(loop, &block) < 0)
+		if (loop_create(&loop) < 0)
 			__builtin_trap();
+		stopped_loop_begin(&stop, loop);
 	}
 	host = (struct fuzz_host) { 0 };
 	memset(memory_at(&memory, MESSAGES, 64), 0, 64);
@@ -111,14 +102,8 @@ static void fuzz_turn(void)
 {
 	for (uint32_t i = 0; i < QUEUES; i++) {
 		uint64_t before = host.output;
-		eventfd_t count;
 
-		if (eventfd_read(virtio_mmio_notify_fd(mmio, i), &count) < 0)
-			continue;
-		pthread_mutex_lock(&device->lock);
-		if (device->active)
-			device->ops->notify(device, i);
-		pthread_mutex_unlock(&device->lock);
+		stopped_loop_turn(mmio, device, i);
 		if (host.output - before > 256 * 1024)
 			__builtin_trap();
 	}

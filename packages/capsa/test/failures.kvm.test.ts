@@ -20,6 +20,18 @@ const causes: Record<(typeof ofMonitor)[number], Cause<unknown, Backend | Scope.
       boot(planOf({ kernel: vmlinux, cmdline: "a".repeat(5000), discovery: "cmdline" }))
     ),
     says: { subject: vmlinux, field: "cmdline", stage: "created", message: expect.stringContaining("bytes") }
+  },
+  // A configuration's folder is looked at before; it may go away, or become a file, after that.
+  "VmBootError.ShareUnavailable": {
+    happens: Effect.flatMap(Backend, ({ boot }) =>
+      boot(
+        planOf({
+          kernel: vmlinux,
+          shares: [{ host: vmlinux, guest: "/data", mode: "ro", tag: "data", cache: "auto" }]
+        })
+      )
+    ),
+    says: { subject: vmlinux, operation: "open", errno: "ENOTDIR", message: expect.stringContaining("folder") }
   }
 }
 

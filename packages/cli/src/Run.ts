@@ -37,8 +37,10 @@ export type RunReport = typeof RunReport.Type
 const layerOf = (name: RunOptions["backend"]): Layer.Layer<Backend, BackendError> =>
   Backends.candidates.find((candidate) => candidate.name === name)?.layer ?? Backends.auto
 
-const configOf = ({ kernel, initrd, cmdline, cpus, memory, name, limit }: RunOptions): VmConfig => ({
+const configOf = ({ kernel, initrd, cmdline, disk, share, cpus, memory, name, limit }: RunOptions): VmConfig => ({
   boot: kernel === undefined ? undefined : { kernel, initrd, cmdline },
+  disks: disk,
+  shares: share,
   cpus,
   memory,
   name,

@@ -60,6 +60,8 @@ describe("help", () => {
       "--kernel",
       "--initrd",
       "--cmdline",
+      "--disk",
+      "--share",
       "--cpus",
       "--memory",
       "--backend",
@@ -86,7 +88,11 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
   const cases: ReadonlyArray<readonly [words: ReadonlyArray<string>, detail: string]> = [
     [[], "No verb is given."],
     [["fly"], "There is no verb fly."],
-    [["run", "--disk", "x.img"], "There is no option or argument --disk."],
+    [["run", "--publish", "80:80"], "There is no option or argument --publish."],
+    ...["/only", "a:relative", "a:/b:rx"].map(
+      (share) =>
+        [["run", "--share", share], `--share: "${share}" is no share; write it like src:/src or out:/out:rw`] as const
+    ),
     [["run", "--", "uname"], "There is no option or argument uname."],
     [["run", "--kernel"], "--kernel needs a value."],
     [["run", "--initrd", "x"], "--initrd goes with --kernel."],
@@ -116,7 +122,7 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
   }
 
   test("as data with --json", async () => {
-    const { status, stdout, stderr } = await capsa(["run", "--json", "--disk", "x.img"])
+    const { status, stdout, stderr } = await capsa(["run", "--json", "--publish", "x.img"])
     expect(stderr).toBe("")
     expect(decodeLine(Failure, stdout).error._tag).toBe("UsageError")
     expect(status).toBe(2)

@@ -138,14 +138,17 @@ const sharePlan = (path: Path.Path, share: ShareConfig, index: number): SharePla
   host: path.resolve(share.host),
   guest: share.guest,
   mode: share.mode ?? defaults.shareMode,
-  tag: share.tag ?? `${defaults.shareTag}${index}`,
+  tag: tagOf(share, index),
   cache: share.cache ?? defaults.shareCache,
   ...(share.uid === undefined ? {} : { uid: share.uid })
 })
 
+const tagOf = ({ tag }: ShareConfig, index: number): string => tag ?? `${defaults.shareTag}${index}`
+
 /**
  * The kernel command line of a configuration, within the limit of the backend's architecture: what every machine should
- * have, the disk that has the root, then what the backend and the guest's images need, then what the user says, and the early console.
+ * have, the disk that has the root, then what the backend and the guest's images need, where the built-in guest mounts
+ * the shares, then what the user says, and the early console.
  */
 export const commandLine = (
   config: VmConfig,
@@ -159,6 +162,7 @@ export const commandLine = (
       yield* KernelCmdline.make([consoleParameters[device], ...machineParameters, ...rootParameters(config)]),
       yield* KernelCmdline.parse(options.capabilities.kernelParameters ?? ""),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
+      yield* KernelCmdline.make(shareParameters(config)),
       yield* KernelCmdline.parse(boot?.cmdline ?? ""),
       yield* KernelCmdline.make([earlyOutput])
     )
@@ -189,6 +193,31 @@ const rootParameters = ({ boot, disks = [] }: VmConfig): ReadonlyArray<KernelCmd
   if (boot === undefined || first === undefined) return []
   return [{ key: "root", value: "/dev/vda" }, { key: first.readOnly === true ? "ro" : "rw" }]
 }
+
+/** A kernel of one's own mounts them itself; the built-in guest is told where. */
+const shareParameters = ({ boot, shares = [] }: VmConfig): ReadonlyArray<KernelCmdline.Parameter> =>
+  boot !== undefined
+    ? []
+    : shares
+        .map((share, index) => ({
+          tag: tagOf(share, index),
+          mode: share.mode ?? defaults.shareMode,
+          guest: share.guest.replace(/\/+/g, "/")
+        }))
+        // A share may be mounted in another one, which must be there first.
+        .toSorted((one, other) => compare(one.guest, other.guest))
+        .map(({ tag, mode, guest }) => ({ key: "capsa.share", value: `${tag}:${mode}:${percentEncoded(guest)}` }))
+
+const compare = (one: string, other: string): number => (one < other ? -1 : Number(one > other))
+
+/** Without anything that the kernel, or a shell, would take for more than itself. */
+const percentEncoded = (path: string): string =>
+  [...new TextEncoder().encode(path)]
+    .map((byte) => {
+      const character = String.fromCharCode(byte)
+      return /[\w./-]/.test(character) ? character : `%${byte.toString(16).padStart(2, "0")}`
+    })
+    .join("")
 
 const noKernel = new VmConfigError({
   reason: "Invalid",

@@ -13,6 +13,32 @@ export interface MachineStats {
   readonly exits?: number | undefined
   /** Bytes the guest wrote to its console. */
   readonly consoleBytes?: number | undefined
+  /** Requests of the guest about shared folders. */
+  readonly shareRequests?: number | undefined
+  /** Bytes the guest read from its disks, all together. */
+  readonly diskReadBytes?: number | undefined
+  /** Bytes the guest wrote to its disks, all together; what it discards or zeroes is not counted. */
+  readonly diskWrittenBytes?: number | undefined
+  /** Of a machine with a balloon. */
+  readonly balloon?: BalloonStats | undefined
+  /** Of a machine with a balloon, as its guest said when stats were last asked for; absent until it has. */
+  readonly guestMemory?: GuestMemory | undefined
+}
+
+/** What a guest gave back to the host. @category models */
+export interface BalloonStats {
+  /** Bytes that the guest says its balloon holds. */
+  readonly heldBytes: number
+  /** Bytes that were given back because they were free, in total: the guest may have taken them again. QEMU does not tell. */
+  readonly reportedBytes?: number | undefined
+}
+
+/** Memory as a guest counts it, true or not. @category models */
+export interface GuestMemory {
+  readonly totalBytes: number
+  readonly freeBytes: number
+  /** Free, or can be freed without swapping. */
+  readonly availableBytes: number
 }
 
 /**

@@ -155,10 +155,10 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: { apt: "clang-format", dnf: "clang-tools-extra", pacman: "clang", apk: "clang-extra-tools", brew: "llvm" }
   },
   {
-    isPresent: commands("llvm-symbolizer"),
+    isPresent: commands("llvm-profdata", "llvm-cov", "llvm-symbolizer"),
     purpose: "tests",
-    essential: false,
-    why: "names functions in the sanitizers' reports",
+    essential: true,
+    why: "measures which lines the C tests reach; names functions in the sanitizers' reports",
     names: { ...same("llvm") }
   },
   {
@@ -197,6 +197,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("lz4")
   },
   {
+    isPresent: commands("mke2fs"),
+    purpose: "tests",
+    essential: true,
+    why: "makes the disks that tests boot",
+    names: same("e2fsprogs")
+  },
+  {
     isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),
     purpose: "tests",
     essential: true,
@@ -216,6 +223,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     essential: false,
     why: "the tests that run commands in its shell, which many guests have",
     names: same("busybox")
+  },
+  {
+    isPresent: commands("mke2fs", "e2fsck", "debugfs"),
+    purpose: "tests",
+    essential: false,
+    why: "the tests that boot from a disk, and look into it afterwards",
+    names: same("e2fsprogs")
   },
   {
     isPresent: commands("strace"),

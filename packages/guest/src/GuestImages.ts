@@ -14,6 +14,7 @@ import { GuestError } from "./GuestError.ts"
 import * as Initrd from "./Initrd.ts"
 import * as KernelModules from "./KernelModules.ts"
 import * as TinyKernel from "./TinyKernel.ts"
+import * as Toolbox from "./Toolbox.ts"
 
 /**
  * What a machine needs to boot; absolute paths.
@@ -99,6 +100,19 @@ const buildTiny = Effect.gen(function* () {
   } satisfies TinyImage
 })
 
+/**
+ * A disk with fio, git, e2fsprogs, socat and others, our init and the same shell prompt. The tiny kernel boots it as
+ * `root=/dev/vda`, without an initrd.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const toolbox = Effect.gen(function* () {
+  const init = yield* Initrd.init
+  const recipe = [...Toolbox.recipe, Buffer.from(init).toString()]
+  return yield* Cache.remembered("toolbox", recipe, Toolbox.Toolbox, Apt.retryWithFreshLists(Toolbox.image))
+}).pipe(Effect.withSpan("GuestImages.toolbox"))
+
 /** What Debian and Ubuntu build as modules of the devices that a capsa machine has. */
 const guestModules = [
   "virtio_mmio",
@@ -107,6 +121,8 @@ const guestModules = [
   "virtio_blk",
   "virtio_net",
   "virtio-rng",
+  "virtio_balloon",
+  "virtiofs",
   "button",
   "evdev",
   "pvpanic-mmio",

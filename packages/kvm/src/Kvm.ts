@@ -6,6 +6,7 @@ import {
   type Finding,
   noFeatures,
   type ProbeReport,
+  supported,
   unsupported
 } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
@@ -28,6 +29,11 @@ export const capabilities: Capabilities = {
   panicNotifier: true,
   features: {
     ...noFeatures("its monitor has no device for it"),
+    disks: supported,
+    ephemeralDisks: supported,
+    qcow2: unsupported("its monitor reads raw images only"),
+    balloon: supported,
+    shares: supported,
     uefi: unsupported("its monitor starts kernels itself, without firmware"),
     limits: unsupported("its machines run in this process, which they share"),
     processIsolation: unsupported("its machines run in this process"),

@@ -176,7 +176,7 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
         const config = configOf(plan)
         const inbox = yield* adopt((handle, error) => call.capsa_launch(instance, config, handle, error))
         yield* Deferred.await(inbox.started)
-        return makeMachine(library, inbox)
+        return makeMachine(library, inbox, plan)
       })
     }
   })

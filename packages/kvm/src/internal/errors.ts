@@ -52,7 +52,10 @@ const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = 
   InitrdInvalid: { reason: "InitrdInvalid", hint: "Give the machine more memory, or a smaller initrd." },
   CmdlineInvalid: { reason: "CmdlineInvalid", hint: "Shorten boot.cmdline." },
   MemoryInvalid: { reason: "MemoryInvalid", hint: "Choose another size for memory." },
-  DiskFile: { reason: "DiskUnavailable", hint: "Check that disks[].path names an image that this user may open." },
+  DiskFile: {
+    reason: "DiskUnavailable",
+    hint: "Check that disks[].path names an image that this user may open; what is written to an ephemeral disk needs a folder: TMPDIR, else /var/tmp."
+  },
   ShareFolder: { reason: "ShareUnavailable", hint: "Check that shares[].host names a folder that this user may open." },
   Limit: { reason: "HostResources", hint: "Wait until other machines have ended." },
   NoMemory: { reason: "HostResources", hint: "Free memory on the host, or start a smaller machine." },

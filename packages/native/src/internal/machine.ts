@@ -1,11 +1,11 @@
-import { type Machine, MachineError } from "@capsa/core"
+import { type BootPlan, type Machine, MachineError, type MachineStats } from "@capsa/core"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Mailbox from "effect/Mailbox"
 import type { Library } from "../Library.ts"
 import { type NativeStatus, nativeStatuses } from "../NativeError.ts"
 import type { Inbox } from "./inbox.ts"
-import { makeStats } from "./layout.ts"
+import { makeStats, type StatsRecord } from "./layout.ts"
 
 const machineError = (operation: string, status: NativeStatus) =>
   status === "State" || status === "StaleHandle"
@@ -54,8 +54,22 @@ const request = (inbox: Inbox, report: "paused" | "resumed", operation: string, 
     return Effect.zipRight(call(inbox, operation, f), Effect.raceFirst(reported, ended))
   })
 
+const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
+  exits: stats.exits,
+  residentBytes: stats.residentBytes,
+  consoleBytes: stats.consoleOutput,
+  diskReadBytes: stats.diskRead,
+  diskWrittenBytes: stats.diskWritten,
+  shareRequests: stats.shareRequests,
+  balloon: plan.balloon ? { heldBytes: stats.balloonHeld, reportedBytes: stats.balloonReported } : undefined,
+  guestMemory:
+    stats.guestTotal === 0
+      ? undefined
+      : { totalBytes: stats.guestTotal, freeBytes: stats.guestFree, availableBytes: stats.guestAvailable }
+})
+
 /** The machine behind an inbox whose vCPUs run. */
-export const makeMachine = (library: Library, inbox: Inbox): Machine => {
+export const makeMachine = (library: Library, inbox: Inbox, plan: BootPlan): Machine => {
   const { call: native, instance } = library
   const { handle } = inbox
   return {
@@ -72,10 +86,7 @@ export const makeMachine = (library: Library, inbox: Inbox): Machine => {
       const stats = makeStats()
       return Effect.map(
         call(inbox, "stats", () => native.capsa_stats(instance, handle, stats.bytes)),
-        () => {
-          const { exits, residentBytes, consoleOutput } = stats.read()
-          return { exits, residentBytes, consoleBytes: consoleOutput }
-        }
+        () => statsOf(plan, stats.read())
       )
     })
   }

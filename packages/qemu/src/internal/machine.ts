@@ -30,6 +30,7 @@ import * as KernelImage from "./kernelImage.ts"
 import * as Qmp from "./qmp.ts"
 import type { QmpError } from "./qmpError.ts"
 import type { Event } from "./qmpMessage.ts"
+import * as Stats from "./stats.ts"
 import { type Supervised, spawn } from "./supervised.ts"
 
 // From its last event on, QEMU only tears itself down.
@@ -165,6 +166,7 @@ const handle = Effect.fnUntraced(function* (parts: Parts) {
   const input = connections.find(({ name }) => name === "console")?.connection
   if (input === undefined) return yield* Effect.dieMessage("QEMU was started without a console")
   const consoleBytes = yield* Ref.make(0)
+  const counters = yield* Stats.make(qmp, plan)
 
   const running = Effect.flatMap(Deferred.isDone(exit), (ended) => (ended ? Effect.fail(notRunning()) : Effect.void))
   const command = (name: string) =>
@@ -179,12 +181,10 @@ const handle = Effect.fnUntraced(function* (parts: Parts) {
     pause: command("stop"),
     resume: command("cont"),
     exit: Deferred.await(exit),
-    stats: Effect.zipRight(
-      running,
-      Effect.map(
-        Effect.all([residentBytes(parts.fileSystem, process.pid), Ref.get(consoleBytes)]),
-        ([residentBytes, consoleBytes]) => ({ residentBytes, consoleBytes })
-      )
+    stats: running.pipe(
+      Effect.zipRight(Effect.all([residentBytes(parts.fileSystem, process.pid), Ref.get(consoleBytes), counters])),
+      Effect.map(([residentBytes, consoleBytes, counted]) => ({ residentBytes, consoleBytes, ...counted })),
+      Effect.catchTag("QmpError", failed)
     )
   } satisfies Machine
 })
