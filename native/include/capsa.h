@@ -258,6 +258,11 @@ struct capsa_nic {
 	 */
 	struct capsa_slice dns_servers;
 	struct capsa_slice dns_search;
+	/*
+	 * USER: the buffer of a struct capsa_policy; absent: everything but
+	 * closed ranges.
+	 */
+	struct capsa_slice policy;
 };
 
 enum capsa_machine_flags {
@@ -507,14 +512,16 @@ CAPSA_EXPORT uint32_t capsa_launch(struct capsa *capsa,
 				   struct capsa_error *error);
 
 /*
- * Makes a network for machines to be launched on. *network names it until
+ * Makes a network for machines to be launched on. policy is for what leaves it
+ * by UPLINK; NULL: everything but closed ranges. *network names it until
  * capsa_network_close(). What it needs of the host, it takes with its first
  * machine. Status: OK, INVALID_ARGUMENT (error.field names the field), LIMIT,
- * NO_MEMORY.
+ * NO_MEMORY, HOST.
  */
 CAPSA_EXPORT uint32_t capsa_network_open(
 	struct capsa *capsa, const struct capsa_network_config *config,
-	uint32_t *network, struct capsa_error *error);
+	const struct capsa_policy *policy, uint32_t *network,
+	struct capsa_error *error);
 
 /*
  * Frees a network, after the machines on it have been released. Status: OK,
@@ -522,6 +529,37 @@ CAPSA_EXPORT uint32_t capsa_network_open(
  */
 CAPSA_EXPORT uint32_t capsa_network_close(struct capsa *capsa,
 					  uint32_t network);
+
+/*
+ * The policy of a machine with a network of its own, or of the network that it
+ * is on, of which the first replaces the rules: those hold from the next frame
+ * on. Status: OK, INVALID_ARGUMENT (error names the rule and the field),
+ * STALE_HANDLE, STATE (there is no policy, or the machine was released),
+ * NO_MEMORY.
+ */
+CAPSA_EXPORT uint32_t capsa_policy_replace(struct capsa *capsa,
+					   uint32_t machine,
+					   const struct capsa_policy *policy,
+					   struct capsa_error *error);
+
+/*
+ * What would be decided about a new flow, and why. name is the other side's,
+ * NUL-terminated; NULL: the names that its address has at present. decision has
+ * its size set. Status: OK, INVALID_ARGUMENT, STALE_HANDLE, STATE.
+ */
+CAPSA_EXPORT uint32_t capsa_policy_explain(struct capsa *capsa,
+					   uint32_t machine,
+					   const struct capsa_flow *flow,
+					   const char *name,
+					   struct capsa_decision *decision);
+
+/*
+ * Takes up to capacity of the oldest lines of the policy's log. Status: OK,
+ * INVALID_ARGUMENT, STALE_HANDLE, STATE.
+ */
+CAPSA_EXPORT uint32_t capsa_policy_log(struct capsa *capsa, uint32_t machine,
+				       struct capsa_decision *lines,
+				       uint32_t capacity, uint32_t *count);
 
 /*
  * Presses the machine's power button. What the guest does with it is its own

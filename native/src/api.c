@@ -92,6 +92,7 @@ uint32_t capsa_launch(struct capsa *capsa,
 
 uint32_t capsa_network_open(struct capsa *capsa,
 			    const struct capsa_network_config *config,
+			    const struct capsa_policy *policy,
 			    uint32_t *network, struct capsa_error *error)
 {
 	struct network *created = NULL;
@@ -101,7 +102,7 @@ uint32_t capsa_network_open(struct capsa *capsa,
 		return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
 				 "capsa_network_open", NULL, NULL,
 				 "an argument is NULL");
-	status = network_create(&created, config, error);
+	status = network_create(&created, config, policy, error);
 	if (status != CAPSA_STATUS_OK)
 		return status;
 	status = context_add_network(capsa, created, network);
@@ -122,6 +123,57 @@ uint32_t capsa_network_close(struct capsa *capsa, uint32_t network)
 
 	if (status == CAPSA_STATUS_OK)
 		network_destroy(taken);
+	return status;
+}
+
+uint32_t capsa_policy_replace(struct capsa *capsa, uint32_t machine,
+			      const struct capsa_policy *policy,
+			      struct capsa_error *error)
+{
+	struct machine *found;
+	enum capsa_status status;
+
+	if (!capsa || !policy)
+		return CAPSA_STATUS_INVALID_ARGUMENT;
+	found = context_find(capsa, machine);
+	if (!found)
+		return CAPSA_STATUS_STALE_HANDLE;
+	status = machine_replace_policy(found, policy, error);
+	machine_drop(found);
+	return status;
+}
+
+uint32_t capsa_policy_explain(struct capsa *capsa, uint32_t machine,
+			      const struct capsa_flow *flow, const char *name,
+			      struct capsa_decision *decision)
+{
+	struct machine *found;
+	enum capsa_status status;
+
+	if (!capsa || !flow || !decision || decision->size != sizeof(*decision))
+		return CAPSA_STATUS_INVALID_ARGUMENT;
+	found = context_find(capsa, machine);
+	if (!found)
+		return CAPSA_STATUS_STALE_HANDLE;
+	status = machine_explain(found, flow, name, decision);
+	machine_drop(found);
+	return status;
+}
+
+uint32_t capsa_policy_log(struct capsa *capsa, uint32_t machine,
+			  struct capsa_decision *lines, uint32_t capacity,
+			  uint32_t *count)
+{
+	struct machine *found;
+	enum capsa_status status;
+
+	if (!capsa || (!lines && capacity > 0) || !count)
+		return CAPSA_STATUS_INVALID_ARGUMENT;
+	found = context_find(capsa, machine);
+	if (!found)
+		return CAPSA_STATUS_STALE_HANDLE;
+	status = machine_policy_log(found, lines, capacity, count);
+	machine_drop(found);
 	return status;
 }
 

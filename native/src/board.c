@@ -269,7 +269,7 @@ static enum capsa_status board_create_port(const struct machine *machine,
 
 	switch (nic->mode) {
 	case CAPSA_NETWORK_USER:
-		return user_port_create(port, nic, NULL, false, error);
+		return user_port_create(port, nic, machine->gate, error);
 	case CAPSA_NETWORK_TAP:
 		return tap_port_create(port, nic->device, error);
 	default:

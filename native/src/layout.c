@@ -64,6 +64,7 @@ static const struct layout_line layout_lines[] = {
 	FIELD(capsa_nic, forwards),
 	FIELD(capsa_nic, dns_servers),
 	FIELD(capsa_nic, dns_search),
+	FIELD(capsa_nic, policy),
 	STRUCT(capsa_forward),
 	FIELD(capsa_forward, protocol),
 	FIELD(capsa_forward, host_port),

@@ -8,22 +8,31 @@
 
 #include "context.h"
 #include "error.h"
+#include "net/gate.h"
+#include "net/network.h"
+#include "net/user.h"
 #include "probe.h"
 #include "vm.h"
 
 /* Its device is gone, or was never made. */
 static void machine_leave_network(struct machine *machine)
 {
-	if (machine->network)
+	struct network *network;
+
+	pthread_mutex_lock(&machine->lock);
+	network = machine->network;
+	machine->network = NULL;
+	pthread_mutex_unlock(&machine->lock);
+	if (network)
 		context_leave_network(machine->capsa,
 				      machine->config.nic.network);
-	machine->network = NULL;
 }
 
 static void machine_free(struct machine *machine)
 {
 	vm_destroy(machine->vm);
 	machine_leave_network(machine);
+	gate_destroy(machine->gate);
 	mailbox_destroy(&machine->box);
 	machine_config_free(&machine->config);
 	pthread_mutex_destroy(&machine->lock);
@@ -82,11 +91,22 @@ static void machine_run_release(struct worker_job *job)
 	mailbox_post(&machine->box, MAIL_RELEASED);
 }
 
+static enum capsa_status machine_create_gate(struct machine *machine,
+					     struct capsa_error *error)
+{
+	const struct nic_config *nic = &machine->config.nic;
+	struct net_site site = user_site(nic->mac);
+
+	return gate_create(&machine->gate, &site, nic->policy, error);
+}
+
 static enum capsa_status machine_enter_network(struct machine *machine,
 					       struct capsa_error *error)
 {
 	const struct machine_config *config = &machine->config;
 
+	if (config->has_nic && config->nic.mode == CAPSA_NETWORK_USER)
+		return machine_create_gate(machine, error);
 	if (!config->has_nic || config->nic.mode != CAPSA_NETWORK_SHARED)
 		return CAPSA_STATUS_OK;
 	machine->network = context_enter_network(machine->capsa,
@@ -281,6 +301,57 @@ void machine_stats(struct machine *machine, struct capsa_stats *stats)
 		board_stats(&machine->vm->board, stats);
 	}
 	pthread_mutex_unlock(&machine->lock);
+}
+
+/* With the lock held: what guards the machine's way out, or NULL. */
+static struct gate *machine_gate(const struct machine *machine)
+{
+	return machine->network ? network_gate(machine->network)
+				: machine->gate;
+}
+
+enum capsa_status machine_replace_policy(struct machine *machine,
+					 const struct capsa_policy *policy,
+					 struct capsa_error *error)
+{
+	enum capsa_status status = CAPSA_STATUS_STATE;
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	if (gate)
+		status = gate_replace(gate, policy, error);
+	pthread_mutex_unlock(&machine->lock);
+	return status;
+}
+
+enum capsa_status machine_explain(struct machine *machine,
+				  const struct capsa_flow *flow,
+				  const char *name,
+				  struct capsa_decision *decision)
+{
+	enum capsa_status status = CAPSA_STATUS_STATE;
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	if (gate)
+		status = gate_explain(gate, flow, name, decision);
+	pthread_mutex_unlock(&machine->lock);
+	return status;
+}
+
+enum capsa_status machine_policy_log(struct machine *machine,
+				     struct capsa_decision *lines,
+				     uint32_t capacity, uint32_t *count)
+{
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	*count = gate ? gate_take_log(gate, lines, capacity) : 0;
+	pthread_mutex_unlock(&machine->lock);
+	return gate ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
 }
 
 bool machine_drain(struct machine *machine, struct capsa_drained *drained,

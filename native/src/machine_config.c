@@ -49,9 +49,8 @@ static enum capsa_status config_check(const struct capsa_machine_config *config,
 	return config_refuse(error, field, "the value is outside its range");
 }
 
-/* The start of what a slice names, or NULL if it leaves the buffer. */
-static const void *config_part(const struct capsa_machine_config *config,
-			       struct capsa_slice slice)
+const void *config_part(const struct capsa_machine_config *config,
+			struct capsa_slice slice)
 {
 	if (slice.offset < config->size || slice.offset > config->total ||
 	    slice.length > config->total - slice.offset)

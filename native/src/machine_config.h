@@ -51,6 +51,7 @@ struct nic_config {
 	uint8_t search[DHCP_SEARCH_MAX]; /* as DHCP tells it */
 	uint32_t forward_count;
 	struct forward_config forwards[CAPSA_FORWARDS_MAX];
+	struct capsa_policy *policy; /* its buffer; NULL: absent */
 };
 
 /* The same. */

@@ -14,6 +14,10 @@
 enum capsa_status config_refuse(struct capsa_error *error, const char *field,
 				const char *message);
 
+/* The start of what a slice names, or NULL if it leaves the buffer. */
+const void *config_part(const struct capsa_machine_config *config,
+			struct capsa_slice slice);
+
 /* A private copy of a slice's text in *out; absent texts stay NULL. */
 enum capsa_status config_text(char **out,
 			      const struct capsa_machine_config *config,

@@ -6,12 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
 #include "machine_config_parts.h"
 
 enum {
 	ADDRESS_TEXT_MAX = INET6_ADDRSTRLEN - 1,
 	DNS_TEXT_MAX = CAPSA_DNS_SERVERS_MAX * INET_ADDRSTRLEN,
 	SEARCH_TEXT_MAX = DHCP_SEARCH_MAX,
+	/* Rules, each with the longest name */
+	POLICY_BYTES_MAX = (int)(sizeof(struct capsa_policy) +
+				 CAPSA_RULES_MAX * (sizeof(struct capsa_rule) +
+						    CAPSA_DOMAIN_MAX + 2)),
 	MAC_GROUP = 1, /* bit of the first byte: not for one receiver */
 };
 
@@ -121,6 +126,29 @@ static enum capsa_status config_dns_search(
 	return status;
 }
 
+/* Its rules are checked where they are copied. */
+static enum capsa_status config_policy(
+	struct nic_config *copy, const struct capsa_machine_config *config,
+	struct capsa_slice slice, struct capsa_error *error)
+{
+	const void *start = config_part(config, slice);
+
+	if (slice.length == 0)
+		return CAPSA_STATUS_OK;
+	if (!start || slice.length < sizeof(*copy->policy) ||
+	    slice.length > POLICY_BYTES_MAX)
+		return config_refuse(error, "nics.policy",
+				     "the value is outside its range");
+	copy->policy = malloc(slice.length);
+	if (!copy->policy)
+		return error_system(error, ENOMEM, "malloc", NULL);
+	memcpy(copy->policy, start, slice.length);
+	if (copy->policy->total != slice.length)
+		return config_refuse(error, "nics.policy",
+				     "it has not the bytes it says");
+	return CAPSA_STATUS_OK;
+}
+
 /* As the host's kernel has it, and no path. */
 static bool config_is_device(const char *name)
 {
@@ -167,6 +195,9 @@ static enum capsa_status config_nic(struct nic_config *copy,
 		if (status == CAPSA_STATUS_OK)
 			status = config_dns_search(copy, config,
 						   nic->dns_search, error);
+		if (status == CAPSA_STATUS_OK)
+			status = config_policy(copy, config, nic->policy,
+					       error);
 		return status;
 	case CAPSA_NETWORK_TAP:
 		status = config_text(&copy->device, config, nic->device,
@@ -204,4 +235,5 @@ void config_free_nic(struct nic_config *nic)
 	for (uint32_t i = 0; i < nic->forward_count; i++)
 		free(nic->forwards[i].address);
 	free(nic->device);
+	free(nic->policy);
 }

@@ -87,7 +87,8 @@ static inline struct net_address fake_address(const char *text)
 static inline struct net_site fake_site(void)
 {
 	struct net_site site = {
-		.guest4 = fake_address(GUEST4),
+		.has_guest_mac = true,
+		.guests4 = { fake_address(GUEST4), 32 },
 		.network4 = { fake_address("10.0.2.0"), 24 },
 		.gateway4 = fake_address(GATEWAY4),
 		.dns4 = fake_address(DNS4),

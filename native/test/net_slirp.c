@@ -29,6 +29,7 @@ static const uint8_t host6[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 };
 static const uint8_t gateway6[16] = { 0xfd, [15] = 2 };
 
 static const struct timeval patience = { .tv_sec = 20 };
+static struct gate *gate;
 static struct guest guest;
 static uint8_t bulk[BULK];
 static uint8_t got[BULK];
@@ -41,13 +42,12 @@ static struct nic_config described(void)
 	return config;
 }
 
-static void set_up_with(const struct nic_config *config, bool host_loopback)
+static void set_up_with(const struct nic_config *config)
 {
 	struct net_port *port = NULL;
 	struct capsa_error error = { 0 };
 
-	CHECK(user_port_create(&port, config, NULL, host_loopback, &error) ==
-	      CAPSA_STATUS_OK);
+	CHECK(user_port_create(&port, config, gate, &error) == CAPSA_STATUS_OK);
 	if (!port) {
 		printf("# %s: %s %s\n", error.operation, error.subject,
 		       error.message);
@@ -56,16 +56,33 @@ static void set_up_with(const struct nic_config *config, bool host_loopback)
 	guest = guest_create(port, 0);
 }
 
+/* The same with a policy that allows what flags leave open. */
+static void set_up_guarded(const struct nic_config *config, uint32_t flags)
+{
+	const struct capsa_policy policy = {
+		.size = sizeof(policy),
+		.total = sizeof(policy),
+		.flags = flags,
+		.default_action = CAPSA_ACTION_ALLOW,
+	};
+	struct net_site site = user_site(config->mac);
+
+	CHECK(gate_create(&gate, &site, &policy, NULL) == CAPSA_STATUS_OK);
+	set_up_with(config);
+}
+
 static void set_up(void)
 {
 	const struct nic_config config = described();
 
-	set_up_with(&config, false);
+	set_up_with(&config);
 }
 
 static void tear_down(void)
 {
 	guest_destroy(&guest);
+	gate_destroy(gate);
+	gate = NULL;
 }
 
 static struct guest_peer peer4(uint32_t address, uint16_t port)
@@ -127,7 +144,7 @@ static void the_guest_is_given_an_address(void)
 
 	config.dns_count = 1;
 	config.dns[0] = 0x01020304;
-	set_up_with(&config, false);
+	set_up_with(&config);
 	memcpy(message + 28, guest_mac, sizeof(guest_mac));
 	frame_write32(message + 236, 0x63825363);
 	memcpy(message + 240, discover, sizeof(discover));
@@ -408,7 +425,11 @@ static void the_hosts_loopback_is_closed(void)
 	CHECK(guest.view.type == 3);
 	tear_down();
 
-	set_up_with(&config, true);
+	/* Whoever has a policy is kept from it by that. */
+	set_up_guarded(&config, 0);
+	CHECK(!reaches(peer4(GATEWAY, PORT)));
+	tear_down();
+	set_up_guarded(&config, CAPSA_POLICY_OPEN);
 	CHECK(reaches(peer4(GATEWAY, PORT)));
 	tear_down();
 	close(listener);
@@ -456,7 +477,7 @@ static void a_forwarded_port_leads_to_the_guest(void)
 	struct guest_tcp tcp;
 	int fd;
 
-	set_up_with(&config, false);
+	set_up_with(&config);
 	fd = client(SOCK_STREAM, "127.0.0.1", PORT);
 	tcp = taken(&own);
 	CHECK(tcp.peer.ipv4 == GATEWAY);
@@ -470,7 +491,7 @@ static void many_may_come_at_once(void)
 						    "0.0.0.0");
 	int fds[50];
 
-	set_up_with(&config, false);
+	set_up_with(&config);
 	for (int i = 0; i < 50; i++)
 		fds[i] = client(SOCK_STREAM, OWN_ADDRESS, PORT);
 	for (int i = 0; i < 50; i++) {
@@ -490,7 +511,7 @@ static void datagrams_are_forwarded_both_ways(void)
 	struct guest_peer peer;
 	int fd;
 
-	set_up_with(&config, false);
+	set_up_with(&config);
 	fd = client(SOCK_DGRAM, "127.0.0.1", PORT);
 	for (uint32_t length = 1; length < 1472; length += 300) {
 		CHECK(send(fd, bulk, length, 0) == (ssize_t)length);
@@ -522,13 +543,13 @@ static void a_taken_port_is_an_error(void)
 		struct capsa_error error = { 0 };
 		struct net_port *port = NULL;
 
-		CHECK(user_port_create(&port, &config, NULL, false, &error) ==
+		CHECK(user_port_create(&port, &config, NULL, &error) ==
 		      CAPSA_STATUS_PORT);
 		CHECK(error.system_errno == EADDRINUSE);
 		CHECK(strstr(error.subject, "port 4000 of 0.0.0.0"));
 		close(taken_fd);
 		/* Nothing of it was kept. */
-		CHECK(user_port_create(&port, &config, NULL, false, NULL) ==
+		CHECK(user_port_create(&port, &config, NULL, NULL) ==
 		      CAPSA_STATUS_OK);
 		port->ops->destroy(port);
 	}
@@ -546,7 +567,7 @@ static void a_port_may_be_one_of_ipv6(void)
 	struct guest_tcp tcp;
 	int fd;
 
-	set_up_with(&config, false);
+	set_up_with(&config);
 	/* The NAT learns of the guest's address from what it says. */
 	guest_ipv6(frame, own.ipv6, everybody, IPPROTO_ICMPV6, 32);
 	memset(icmp, 0, 32);
@@ -726,7 +747,7 @@ static void nothing_ticks_where_nothing_happens(void)
 	struct nic_config config = forwarding(CAPSA_PROTOCOL_TCP, "127.0.0.1");
 	const struct guest_peer gateway = peer4(GATEWAY, 0);
 
-	set_up_with(&config, false);
+	set_up_with(&config);
 	guest_ping(&guest, &own, &gateway, 1, 0);
 	CHECK(guest_await(&guest, &own, IPPROTO_ICMP));
 	/* Router advertisements come every few minutes. */

@@ -62,7 +62,7 @@ static void set_up_empty(const char *subnet, uint32_t flags)
 {
 	const struct capsa_network_config config = described(subnet, flags);
 
-	CHECK(network_create(&network, &config, NULL) == CAPSA_STATUS_OK);
+	CHECK(network_create(&network, &config, NULL, NULL) == CAPSA_STATUS_OK);
 	CHECK(loop_create(&loop) == 0);
 }
 
@@ -159,17 +159,17 @@ static void descriptions_are_checked(void)
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		config = described(wrong[i], 0);
-		CHECK(network_create(&network, &config, &error) ==
+		CHECK(network_create(&network, &config, NULL, &error) ==
 			      CAPSA_STATUS_INVALID_ARGUMENT &&
 		      strcmp(error.field, "subnet") == 0);
 	}
 	config = described("10.0.3.0/24", 2);
-	CHECK(network_create(&network, &config, &error) ==
+	CHECK(network_create(&network, &config, NULL, &error) ==
 		      CAPSA_STATUS_INVALID_ARGUMENT &&
 	      strcmp(error.field, "flags") == 0);
 	config = described("10.0.3.0/24", 0);
 	memset(config.subnet, '1', sizeof(config.subnet));
-	CHECK(network_create(&network, &config, &error) ==
+	CHECK(network_create(&network, &config, NULL, &error) ==
 	      CAPSA_STATUS_INVALID_ARGUMENT);
 	set_up_empty("172.16.0.0/16", 0);
 	tear_down_empty();

@@ -22,10 +22,12 @@ struct net_range {
 	uint8_t prefix; /* leading bits that count */
 };
 
-/* The NAT's side of one machine; without IPv6 its family is 0 there. */
+/* The NAT's side of a guest, or of many; without IPv6 its family is 0 there. */
 struct net_site {
+	/* Otherwise a switch has checked who sent it. */
+	bool has_guest_mac;
 	uint8_t guest_mac[6];
-	struct net_address guest4; /* its lease */
+	struct net_range guests4; /* leases */
 	/* All of a network but the DNS server leads to the host's loopback. */
 	struct net_range network4;
 	struct net_address gateway4; /* DHCP server and the host's alias */

@@ -53,6 +53,9 @@ enum capsa_status nat_create(struct nat **out, const struct nat_config *config,
 /* Closes all connections and ports. NULL is fine. */
 void nat_destroy(struct nat *nat);
 
+/* The clock of the times that filters are told. */
+uint64_t nat_clock_ms(void);
+
 /* A descriptor that is readable when nat_poll() has something to do. */
 int nat_fd(const struct nat *nat);
 void nat_poll(struct nat *nat);

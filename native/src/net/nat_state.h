@@ -51,8 +51,6 @@ struct nat {
 
 extern const SlirpCb nat_callbacks; /* opaque: struct nat */
 
-uint64_t nat_clock_ms(void); /* CLOCK_MONOTONIC */
-
 /*
  * With the library's lock: asks libslirp which sockets it waits for, and for
  * how long at most.

@@ -52,7 +52,7 @@ static void network_describe(struct network *network)
 		.mask = site->mask,
 	};
 	frame_write32(dhcp->server_mac + 2, site->gateway);
-	if (network->wants_uplink) {
+	if (network->gate) {
 		dhcp->router = site->gateway;
 		dhcp->dns_count = 1;
 		dhcp->dns[0] = site->dns;
@@ -61,9 +61,11 @@ static void network_describe(struct network *network)
 
 enum capsa_status network_create(struct network **out,
 				 const struct capsa_network_config *config,
+				 const struct capsa_policy *policy,
 				 struct capsa_error *error)
 {
 	const char *field = NULL;
+	enum capsa_status status = CAPSA_STATUS_OK;
 	struct network *network;
 	uint32_t address = 0;
 	uint32_t mask = 0;
@@ -89,7 +91,15 @@ enum capsa_status network_create(struct network **out,
 		.dns = address + 2,
 		.mtu = NETWORK_MTU,
 	};
-	network->wants_uplink = config->flags & CAPSA_NETWORK_UPLINK;
+	if (config->flags & CAPSA_NETWORK_UPLINK) {
+		struct net_site site = gate_site(&network->site, NULL, 0);
+
+		status = gate_create(&network->gate, &site, policy, error);
+	}
+	if (status != CAPSA_STATUS_OK) {
+		free(network);
+		return status;
+	}
 	network_describe(network);
 	leases_init(&network->leases, address, mask);
 	pthread_mutex_init(&network->life, NULL);
@@ -102,7 +112,13 @@ void network_destroy(struct network *network)
 {
 	pthread_mutex_destroy(&network->lock);
 	pthread_mutex_destroy(&network->life);
+	gate_destroy(network->gate);
 	free(network);
+}
+
+struct gate *network_gate(const struct network *network)
+{
+	return network->gate;
 }
 
 /* With the lock held. */
@@ -163,7 +179,7 @@ static enum capsa_status network_open_way_out(struct network *network,
 					      struct loop *loop,
 					      struct capsa_error *error)
 {
-	if (!network->wants_uplink || network->uplink)
+	if (!network->gate || network->uplink)
 		return CAPSA_STATUS_OK;
 	return uplink_create(&network->uplink, network, loop, error);
 }

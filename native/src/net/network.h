@@ -16,19 +16,25 @@
 #include "capsa.h"
 #include "loop.h"
 #include "machine_config.h"
+#include "net/gate.h"
 #include "net/port.h"
 
 struct network;
 
 /*
- * Checks the description and makes a network without ports. Status: OK,
- * INVALID_ARGUMENT, NO_MEMORY.
+ * Checks the description and makes a network without ports. policy is the way
+ * out's; NULL: everything but closed ranges. Status: OK, INVALID_ARGUMENT,
+ * NO_MEMORY, HOST.
  */
 enum capsa_status network_create(struct network **out,
 				 const struct capsa_network_config *config,
+				 const struct capsa_policy *policy,
 				 struct capsa_error *error);
 /* After its last port. */
 void network_destroy(struct network *network);
+
+/* What guards the way out, as long as the network is there; NULL: no way. */
+struct gate *network_gate(const struct network *network);
 
 /*
  * A port for the machine that config describes, on whose loop an uplink may

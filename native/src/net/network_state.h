@@ -49,7 +49,7 @@ struct uplink;
 
 struct network {
 	struct nat_site site;
-	bool wants_uplink;
+	struct gate *gate; /* of the way out; NULL: none is wanted */
 	struct dhcp_config dhcp;
 
 	pthread_mutex_t life; /* of coming and going; before lock */

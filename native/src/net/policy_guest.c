@@ -16,11 +16,19 @@ static bool guest_is_unspecified(const struct net_address *address)
 static bool guest_is_own(const struct net_site *site,
 			 const struct net_address *address)
 {
-	if (address->family == CAPSA_ADDRESS_IPV4)
-		return net_address_is(address, &site->guest4);
-	return net_range_holds(&site->network6, address) &&
-	       !net_address_is(address, &site->gateway6) &&
-	       !net_address_is(address, &site->dns6);
+	const struct net_range *range = address->family == CAPSA_ADDRESS_IPV4
+						? &site->guests4
+						: &site->network6;
+
+	return net_range_holds(range, address) &&
+	       !net_site_has_gateway(site, address) &&
+	       !net_site_has_dns(site, address);
+}
+
+static bool guest_has_mac(const struct net_site *site, const uint8_t *mac)
+{
+	return !site->has_guest_mac ||
+	       memcmp(mac, site->guest_mac, sizeof(site->guest_mac)) == 0;
 }
 
 /* DHCPDISCOVER and DHCPREQUEST come before the lease, and renew it. */
@@ -61,8 +69,7 @@ static bool guest_is_arp(const struct policy *policy,
 			 const struct net_packet *packet)
 {
 	return packet->kind == PACKET_ARP &&
-	       memcmp(packet->ip + 8, policy->site.guest_mac,
-		      sizeof(policy->site.guest_mac)) == 0 &&
+	       guest_has_mac(&policy->site, packet->ip + 8) &&
 	       (guest_is_unspecified(&packet->source) ||
 		guest_is_own(&policy->site, &packet->source));
 }
@@ -341,8 +348,7 @@ enum net_verdict policy_from_guest(struct net_filter *filter,
 	answer->guest_length = 0;
 	answer->nat_length = 0;
 	if (packet_parse(&packet, frame, length) < 0 ||
-	    memcmp(frame + sizeof(site->guest_mac), site->guest_mac,
-		   sizeof(site->guest_mac)) != 0 ||
+	    !guest_has_mac(site, frame + sizeof(site->guest_mac)) ||
 	    !packet_is_sound(&packet))
 		return NET_DROP;
 	if (guest_is_arp(policy, &packet) || guest_is_dhcp(policy, &packet) ||

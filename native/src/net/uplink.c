@@ -125,7 +125,9 @@ enum capsa_status uplink_create(struct uplink **out, struct network *network,
 				struct loop *loop, struct capsa_error *error)
 {
 	struct uplink *uplink = calloc(1, sizeof(*uplink));
-	struct nat_config config = { .site = network->site };
+	struct nat_config config = { .site = network->site,
+				     .host_loopback = true,
+				     .filter = gate_filter(network->gate) };
 	struct nat_client client = {
 		.output = uplink_output,
 		.has_room = uplink_has_room,

@@ -32,6 +32,14 @@ enum {
 
 #define USER_MASK UINT32_C(0xffffff00)
 
+static const struct nat_site user_nat_site = {
+	.network = USER_NETWORK,
+	.mask = USER_MASK,
+	.gateway = USER_GATEWAY,
+	.dns = USER_DNS,
+	.mtu = USER_MTU,
+};
+
 struct user_port {
 	struct net_port port; /* first: found from it */
 	struct nat *nat;
@@ -42,6 +50,11 @@ struct user_port {
 	struct frame_queue queue;
 	uint8_t frame[NET_FRAME_MAX]; /* the guest's that is looked at */
 };
+
+struct net_site user_site(const uint8_t mac[NET_MAC_BYTES])
+{
+	return gate_site(&user_nat_site, mac, USER_GUEST);
+}
 
 static struct user_port *user_of(struct net_port *port)
 {
@@ -194,18 +207,14 @@ static void user_describe(struct user_port *user,
 
 static enum capsa_status user_create_nat(struct user_port *user,
 					 const struct nic_config *config,
-					 struct net_filter *filter,
-					 bool host_loopback,
+					 struct gate *gate,
 					 struct capsa_error *error)
 {
 	struct nat_config nat = {
-		.site = { .network = USER_NETWORK,
-			  .mask = USER_MASK,
-			  .gateway = USER_GATEWAY,
-			  .dns = USER_DNS,
-			  .mtu = USER_MTU },
-		.host_loopback = host_loopback,
-		.filter = filter,
+		.site = user_nat_site,
+		/* Rules that open it may come later. */
+		.host_loopback = gate,
+		.filter = gate ? gate_filter(gate) : NULL,
 		.guest = USER_GUEST,
 		.forward_count = config->forward_count,
 		.forwards = config->forwards,
@@ -219,6 +228,9 @@ static enum capsa_status user_create_nat(struct user_port *user,
 	enum capsa_status status;
 
 	memcpy(nat.guest_mac, config->mac, NET_MAC_BYTES);
+	for (uint32_t i = 0; gate && i < config->forward_count; i++)
+		if (config->forwards[i].protocol == CAPSA_PROTOCOL_UDP)
+			gate_forward_udp(gate, config->forwards[i].guest_port);
 	status = nat_create(&user->nat, &nat, &client, error);
 	if (status != CAPSA_STATUS_OK)
 		return status;
@@ -231,9 +243,7 @@ static enum capsa_status user_create_nat(struct user_port *user,
 
 enum capsa_status user_port_create(struct net_port **out,
 				   const struct nic_config *config,
-				   struct net_filter *filter,
-				   bool host_loopback,
-				   struct capsa_error *error)
+				   struct gate *gate, struct capsa_error *error)
 {
 	struct user_port *user = calloc(1, sizeof(*user));
 	enum capsa_status status;
@@ -250,8 +260,7 @@ enum capsa_status user_port_create(struct net_port **out,
 	if (frame_queue_create(&user->queue, USER_QUEUE_BYTES) < 0)
 		status = error_system(error, ENOMEM, "malloc", "network");
 	else
-		status = user_create_nat(user, config, filter, host_loopback,
-					 error);
+		status = user_create_nat(user, config, gate, error);
 	if (status != CAPSA_STATUS_OK) {
 		user_destroy(&user->port);
 		return status;

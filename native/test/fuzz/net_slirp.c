@@ -97,8 +97,7 @@ static void fuzz_set_up(void)
 			.guest_port = 80,
 			.address = address,
 		};
-	if (user_port_create(&port, &config, NULL, false, NULL) !=
-	    CAPSA_STATUS_OK)
+	if (user_port_create(&port, &config, NULL, NULL) != CAPSA_STATUS_OK)
 		__builtin_trap();
 	guest = guest_create(port, 0);
 	memset(known, 0, sizeof(known));

@@ -177,7 +177,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.subnet = "10.0.3.0/28",
 	};
 
-	if (network_create(&network, &config, NULL) != CAPSA_STATUS_OK)
+	if (network_create(&network, &config, NULL, NULL) != CAPSA_STATUS_OK)
 		__builtin_trap();
 	for (uint8_t i = 0; i < MACHINES; i++)
 		fuzz_join(i, 0);
