@@ -27,6 +27,7 @@ import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { candidates } from "./Backend.ts"
 import type { Console } from "./Console.ts"
+import type { VmNetwork } from "./VmNetwork.ts"
 import { GuestImage } from "./GuestImage.ts"
 import { speaker } from "./internal/identity.ts"
 import { stopwatch } from "./internal/journal.ts"
@@ -84,6 +85,7 @@ export interface Vm {
   /** Lets them go on. Does nothing to one that runs; fails as `pause` does. */
   readonly resume: Effect.Effect<void, MachineError>
   readonly stats: Effect.Effect<MachineStats, MachineError>
+  readonly network: VmNetwork
 }
 
 /**

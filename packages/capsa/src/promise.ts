@@ -11,6 +11,10 @@ import type {
   BackendName,
   BootStage,
   MachineStats,
+  NetworkDecision,
+  NetworkFlow,
+  NetworkLogLine,
+  NetworkPolicy,
   VmConfig,
   VmExit,
   VmStatus
@@ -88,6 +92,16 @@ export interface Console {
   eof(options?: CallOptions): Promise<void>
 }
 
+/** As in `capsa`. @category models */
+export interface Network {
+  /** What would be decided about a connection now, and why. */
+  explain(flow: NetworkFlow, options?: CallOptions): Promise<NetworkDecision>
+  /** Gives it other rules, which hold from the next packet on. */
+  setPolicy(policy: NetworkPolicy, options?: CallOptions): Promise<void>
+  /** What was denied or noted so far and from now on, each line given to one reader. */
+  readonly log: AsyncIterable<NetworkLogLine>
+}
+
 /**
  * A machine that came up. `await using` kills it at the end of the block; so does `close`. It may end earlier, and then all of
  * this still answers.
@@ -113,6 +127,7 @@ export interface Vm extends AsyncDisposable {
   pause(options?: CallOptions): Promise<void>
   resume(options?: CallOptions): Promise<void>
   stats(): Promise<MachineStats>
+  readonly network: Network
   /** Kills the machine, if it runs, and gives back all that it holds. */
   close(): Promise<void>
 }
@@ -215,6 +230,11 @@ const facade = (vm: Machine, close: Effect.Effect<unknown>, { iterate, run }: Se
     pause: (options) => run(vm.pause, options),
     resume: (options) => run(vm.resume, options),
     stats: () => run(vm.stats),
+    network: {
+      explain: (flow, options) => run(vm.network.explain(flow), options),
+      setPolicy: (policy, options) => run(vm.network.setPolicy(policy), options),
+      log: iterate(vm.network.log)
+    },
     close: closed,
     [Symbol.asyncDispose]: closed
   }

@@ -15,5 +15,6 @@ export const defaults = {
   forwardAddress: "127.0.0.1",
   policyProfile: "public",
   policy: "allow",
-  policyRecheck: false
+  policyRecheck: false,
+  switchSubnet: "10.0.3.0/24"
 } as const

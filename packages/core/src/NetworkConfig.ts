@@ -117,6 +117,15 @@ export const SwitchNetwork = Schema.Struct({
   }),
   address: Schema.optional(Schema.NonEmptyString).annotations({
     description: "The machine's own IPv4 address. A lease of the switch's if absent."
+  }),
+  subnet: Schema.optional(Schema.NonEmptyString).annotations({
+    default: defaults.switchSubnet,
+    description:
+      "The switch's IPv4 network, with 16 to 28 leading bits. The first of its addresses is the gateway's. All machines of a switch give the same."
+  }),
+  uplink: Schema.optional(NetworkPolicy).annotations({
+    description:
+      "What the machines of the switch may reach beyond it; if absent there is no way out. All machines of a switch give the same."
   })
 })
 /** @category models */

@@ -25,6 +25,15 @@ export {
   TapNetwork,
   UserNetwork
 } from "./NetworkConfig.ts"
+export type {
+  ClosedRange,
+  MachineNetwork,
+  NetworkDecision,
+  NetworkFlow,
+  NetworkLogLine,
+  NetworkReason
+} from "./NetworkFlow.ts"
+export { ForwardPlan, NetworkPlan, SwitchNetworkPlan, TapNetworkPlan, UserNetworkPlan } from "./NetworkPlan.ts"
 export { PoolError, PoolErrorReason } from "./PoolError.ts"
 export { Finding, ProbeReport } from "./Probe.ts"
 export { ShareConfig } from "./ShareConfig.ts"

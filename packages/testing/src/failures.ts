@@ -37,7 +37,9 @@ export const ofGuests = [
 /** Reasons that only the monitor has; the test is in `kvm`. */
 export const ofMonitor = [
   "VmBootError.CmdlineInvalid",
-  "VmBootError.ShareUnavailable"
+  "VmBootError.ShareUnavailable",
+  "VmBootError.NetworkUnavailable",
+  "VmBootError.PortUnavailable"
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that limits bring about; the test is in `capsa`. */

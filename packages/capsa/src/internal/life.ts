@@ -2,6 +2,7 @@
 import type { Machine, TimeSpan, VmConfig, VmExit } from "@capsa/core"
 import { defaults } from "@capsa/core/ConfigDefaults"
 import { format } from "@capsa/core/VmExit"
+import * as VmNetwork from "../VmNetwork.ts"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -79,6 +80,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
     },
     wait,
     stats: machine.stats,
+    network: VmNetwork.make(machine),
     stop: (options) => asMachine(stop(options)),
     kill: asMachine(kill),
     pause: asMachine(pause),

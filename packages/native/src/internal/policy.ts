@@ -63,13 +63,18 @@ const writeRule = (view: DataView, base: number, { action, address, ports, proto
   view.setUint16(base + offsetOf("capsa_rule.port_first"), first, true)
   view.setUint16(base + offsetOf("capsa_rule.port_last"), last, true)
   if (address === undefined) return
-  const range = rangeOf(address)
-  const at = base + offsetOf("capsa_rule.address")
+  const prefix = writeRange(view, base + offsetOf("capsa_rule.address"), address)
+  view.setUint32(base + offsetOf("capsa_rule.prefix"), prefix, true)
+}
+
+/** Writes a struct capsa_address; how many of its leading bits count. */
+export const writeRange = (view: DataView, at: number, text: string): number => {
+  const range = rangeOf(text)
   view.setUint32(at + offsetOf("capsa_address.family"), range.family, true)
   range.bytes.forEach((byte, index) => {
     view.setUint8(at + offsetOf("capsa_address.bytes") + index, byte)
   })
-  view.setUint32(base + offsetOf("capsa_rule.prefix"), range.prefix, true)
+  return range.prefix
 }
 
 const portsOf = (ports: PolicyRule["ports"]): readonly [first: number, last: number] => {
