@@ -68,7 +68,7 @@ export type PortForward = typeof PortForward.Type
 /** How names are found. @category models */
 export const DnsConfig = Schema.Struct({
   servers: Schema.optional(Schema.Array(Schema.NonEmptyString)).annotations({
-    description: "Addresses of the servers that are asked. Those of the host if absent."
+    description: "IPv4 addresses of the servers that are asked. Those of the host if absent."
   }),
   search: Schema.optional(Schema.Array(Schema.NonEmptyString)).annotations({
     description: "Domains in which the guest looks for short names."

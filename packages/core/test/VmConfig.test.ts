@@ -151,7 +151,7 @@ describe("VmConfig.decode", () => {
       "network",
       { network: "user" },
       "The value user does not fit.",
-      'Give "none", { mode, policy?, forwards?, dns? }, { mode, device } or { mode, switch, address? }.'
+      'Give "none", { mode, policy?, forwards?, dns? }, { mode, device } or { mode, switch, address?, subnet?, uplink? }.'
     ]
   ])("says what %s should be, in %j", (path, input, detail, hint) => {
     expect(refused(input).problems).toEqual([{ path, detail, hint }])

@@ -68,6 +68,8 @@ test("a number that is no machine's is answered, not followed", () =>
       expect(call.capsa_pause(instance, handle)).toBe(stale)
       expect(call.capsa_resume(instance, handle)).toBe(stale)
       expect(call.capsa_power_button(instance, handle)).toBe(stale)
+      expect(call.capsa_network_close(instance, handle)).toBe(stale)
+      expect(call.capsa_policy_log(instance, handle, null, 0, new Uint32Array(1))).toBe(stale)
       expect(call.capsa_stats(instance, handle, stats.bytes)).toBe(stale)
       expect(call.capsa_console_write(instance, handle, new Uint8Array(1), 1, new Uint32Array(1))).toBe(stale)
     }
@@ -99,28 +101,28 @@ test("texts outside their buffer or with a NUL are refused", () =>
   withLibrary(({ call, instance }) => {
     const error = makeErrorBuffer()
     const launch = (offset: number, length: number) => {
-      const config = new Uint8Array(88)
+      const config = new Uint8Array(96)
       const view = new DataView(config.buffer)
-      view.setUint32(0, 80, true)
-      view.setUint32(4, 88, true)
+      view.setUint32(0, 88, true)
+      view.setUint32(4, 96, true)
       view.setUint32(16, 1, true) // cpus
       view.setUint32(20, 1, true) // discovery
       view.setUint32(24, 1, true) // console
       view.setUint32(28, 65536, true) // console_bytes
       view.setUint32(32, offset, true)
       view.setUint32(36, length, true)
-      config.set(new TextEncoder().encode("a\0b"), 80)
+      config.set(new TextEncoder().encode("a\0b"), 88)
       return call.capsa_launch(instance, config, new Uint32Array(1), error.bytes)
     }
     const invalid = nativeStatuses.indexOf("InvalidArgument")
     for (const [offset, length] of [
       [0, 8],
-      [79, 1],
-      [80, 9],
-      [88, 1],
+      [87, 1],
+      [88, 9],
+      [96, 1],
       [0xffffffff, 1],
-      [84, 0xffffffff],
-      [80, 3]
+      [92, 0xffffffff],
+      [88, 3]
     ] as const) {
       expect(launch(offset, length)).toBe(invalid)
       expect(error.read().field).toBe("kernel")
