@@ -27,12 +27,12 @@ import * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { candidates } from "./Backend.ts"
 import type { Console } from "./Console.ts"
-import type { VmNetwork } from "./VmNetwork.ts"
 import { GuestImage } from "./GuestImage.ts"
 import { speaker } from "./internal/identity.ts"
 import { stopwatch } from "./internal/journal.ts"
 import * as Life from "./internal/life.ts"
 import * as Measure from "./internal/measure.ts"
+import type { VmNetwork } from "./VmNetwork.ts"
 
 /** @category models */
 export interface StopOptions {

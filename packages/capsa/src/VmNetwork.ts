@@ -43,8 +43,9 @@ const unsupported = (operation: string) =>
 /** The network of a machine, with what is asked of it checked before. @category constructors */
 export const make = ({ network }: Machine): VmNetwork => {
   const ask = <A, E>(operation: string, f: (network: MachineNetwork) => Effect.Effect<A, E>) =>
-    Effect.suspend((): Effect.Effect<A, E | MachineError> =>
-      network === undefined ? Effect.fail(unsupported(operation)) : f(network)
+    Effect.suspend(
+      (): Effect.Effect<A, E | MachineError> =>
+        network === undefined ? Effect.fail(unsupported(operation)) : f(network)
     )
   return {
     explain: (flow) =>

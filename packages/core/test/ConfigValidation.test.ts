@@ -182,9 +182,17 @@ describe("ConfigValidation.validate", () => {
     ["a negative port", rule({ ports: -1 }), "network.policy.rules.0.ports"],
     ["ports of ICMP", rule({ ports: 7, protocol: "icmp" }), "network.policy.rules.0.ports"],
     ["a server by name", network({ mode: "user", dns: { servers: ["dns.org"] } }), "network.dns.servers.0"],
-    ["a server of IPv6, which DHCP cannot tell", network({ mode: "user", dns: { servers: ["2001:db8::53"] } }), "network.dns.servers.0"],
+    [
+      "a server of IPv6, which DHCP cannot tell",
+      network({ mode: "user", dns: { servers: ["2001:db8::53"] } }),
+      "network.dns.servers.0"
+    ],
     ["no subnet", network({ mode: "switch", switch: "lan", subnet: "10.0.3.1/24" }), "network.subnet"],
-    ["a rule of an uplink", network({ mode: "switch", switch: "lan", uplink: { rules: [{ action: "deny", address: "x" }] } }), "network.uplink.rules.0.address"],
+    [
+      "a rule of an uplink",
+      network({ mode: "switch", switch: "lan", uplink: { rules: [{ action: "deny", address: "x" }] } }),
+      "network.uplink.rules.0.address"
+    ],
     ["a server twice", network({ mode: "user", dns: { servers: ["1.1.1.1", "1.1.1.1"] } }), "network.dns.servers.1"],
     ["a search for nothing", network({ mode: "user", dns: { search: ["a..b"] } }), "network.dns.search.0"],
     ["a long device", network({ mode: "tap", device: "sixteen-letters0" }), "network.device"],

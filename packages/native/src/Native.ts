@@ -15,8 +15,8 @@ import {
   machineFlag,
   makeDrained,
   makeErrorBuffer,
-  shareCache,
   networkMode,
+  shareCache,
   shareFlag
 } from "./internal/layout.ts"
 import { makeMachine } from "./internal/machine.ts"
@@ -196,9 +196,9 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
     // Machines may live in a wider scope than this layer: they end with it all the same, while somebody still drains.
     yield* Effect.addFinalizer(() => {
       closing = true
-      return Effect.forEach([...inboxes.values()], (inbox) => release(library, inbox), { concurrency: "unbounded" }).pipe(
-        Effect.zipRight(networks.closeAll)
-      )
+      return Effect.forEach([...inboxes.values()], (inbox) => release(library, inbox), {
+        concurrency: "unbounded"
+      }).pipe(Effect.zipRight(networks.closeAll))
     })
     return {
       probe: Effect.scoped(

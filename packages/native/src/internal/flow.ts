@@ -44,7 +44,9 @@ const readAddress = (view: DataView, at: number): string | undefined => {
   const bytes = new Uint8Array(view.buffer, start, sizeOf("capsa_address.bytes"))
   if (family === addressFamily.ipv4) return bytes.subarray(0, 4).join(".")
   if (family !== addressFamily.ipv6) return undefined
-  const groups = Array.from({ length: 8 }, (_, index) => view.getUint16(start - view.byteOffset + index * 2).toString(16))
+  const groups = Array.from({ length: 8 }, (_, index) =>
+    view.getUint16(start - view.byteOffset + index * 2).toString(16)
+  )
   return new URL(`http://[${groups.join(":")}]/`).hostname.slice(1, -1)
 }
 
