@@ -34,13 +34,14 @@ static void uplink_output(void *owner, const uint8_t *frame, uint32_t length)
 {
 	struct uplink *uplink = owner;
 	struct network *network = uplink->port.network;
-	struct iovec part = { .iov_base = (void *)(uintptr_t)frame,
-			      .iov_len = length };
+	struct iovec part = { .iov_len = length };
 	const struct net_frame sent = { .parts = &part,
 					.part_count = 1,
 					.length = length };
 	uint32_t headers = length < FRAME_HEADERS ? length : FRAME_HEADERS;
 
+	/* Nobody writes to a frame that is sent. */
+	memcpy(&part.iov_base, &frame, sizeof(frame));
 	uplink->said += length;
 	pthread_mutex_lock(&network->lock);
 	network_forward(network, &uplink->port, frame, headers, &sent);
