@@ -64,6 +64,12 @@ const equipped = (network: NetworkConfig) =>
 const small = (network: NetworkConfig, boot: DirectBoot = { ...quick, initrd: tiny.initrd }) =>
   Effect.flatMap(Vm.launch({ boot: { ...boot, cmdline: "loglevel=1" }, memory: "256MiB", network }), attached)
 
+/** Waits in the guest until somebody listens there. */
+const listening = (protocol: "tcp" | "udp", port: number): string => {
+  const hex = port.toString(16).toUpperCase().padStart(4, "0")
+  return `until grep -q ":${hex} 0" /proc/net/${protocol} /proc/net/${protocol}6; do sleep 0.1; done`
+}
+
 /** A port of the host that nobody has. */
 const freePort = (): number => {
   const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } })
@@ -114,13 +120,12 @@ describe("networks", () => {
       const wanted = sha256(bytes)
       const from = yield* source(host.ipv4, bytes)
       const to = yield* sink(host.ipv4)
-      yield* run(`(nc -w 600 ${host.blackHole} 80 </dev/null >/dev/null 2>&1; echo $? >/tmp/hole) & true`)
-      const four = (command: string) =>
-        `for n in 1 2 3 4; do (${command}) >/tmp/$n & p="$p $!"; done; wait $p; p=; cat /tmp/[1-4]`
-      const down = yield* done(four(`nc ${host.ipv4} ${from.port} </dev/null | sha256sum`))
+      yield* run(`((nc -w 600 ${host.blackHole} 80 </dev/null >/dev/null 2>&1; echo $? >/tmp/hole) &)`)
+      const four = (command: string) => `(for n in 1 2 3 4; do (${command}) >/tmp/$n & done; wait; cat /tmp/[1-4])`
+      const down = yield* done(four(`socat -u TCP4:${host.ipv4}:${from.port} - | sha256sum`))
       expect(down.split(/\r?\n/)).toEqual(Array(4).fill(`${wanted}  -`))
       // In memory, so that what is slow is the network.
-      yield* done(`nc ${host.ipv4} ${from.port} </dev/null >/tmp/file`)
+      yield* done(`socat -u TCP4:${host.ipv4}:${from.port} - >/tmp/file`)
       const up = yield* done(four(`socat -t 600 - TCP4:${host.ipv4}:${to.port} </tmp/file`))
       expect(up.split(/\r?\n/)).toEqual(Array(4).fill("taken"))
       expect(to.hashes).toEqual(Array(4).fill(wanted))
@@ -133,11 +138,11 @@ describe("networks", () => {
       const { run } = yield* equipped({ mode: "user", forwards: [{ host: port, guest: 9000, protocol: "udp" }] })
       // The guest speaks first, as behind a translation it has to.
       const server = yield* datagrams(host.ipv4)
-      yield* run(`socat UDP4:${host.ipv4}:${server.port} SYSTEM:'echo; exec cat' & sleep 1`)
+      yield* run(`(socat UDP4:${host.ipv4}:${server.port} SYSTEM:'echo; exec cat' &)`)
       expect((yield* Effect.promise(server.next)).toString()).toBe("\n")
       yield* echoes(server, sizes)
       // And through a forwarded port the host does.
-      yield* run("socat UDP4-LISTEN:9000 PIPE & sleep 1")
+      yield* run(`(socat UDP4-LISTEN:9000 PIPE &); ${listening("udp", 9000)}`)
       const client = yield* datagrams("127.0.0.1", { hostname: "127.0.0.1", port })
       yield* echoes(client, sizes)
     }))
@@ -171,8 +176,11 @@ describe("networks", () => {
       const bytes = noise(50 * mib)
       const wanted = sha256(bytes)
       const from = yield* source(host.ipv4, bytes)
-      yield* done(`mkdir /tmp/www && nc ${host.ipv4} ${from.port} </dev/null >/tmp/www/file && httpd -p 80 -h /tmp/www`)
-      yield* run("(nc -l -p 81 </dev/null | sha256sum >/tmp/uploaded) & socat UDP4-LISTEN:82 PIPE & sleep 1")
+      yield* done(
+        `mkdir /tmp/www && socat -u TCP4:${host.ipv4}:${from.port} - >/tmp/www/file && httpd -p 80 -h /tmp/www`
+      )
+      yield* run("((socat -u TCP4-LISTEN:81 - | sha256sum >/tmp/uploaded) &); (socat UDP4-LISTEN:82 PIPE &)")
+      yield* run(`${listening("tcp", 81)}; ${listening("udp", 82)}`)
       const client = yield* datagrams("127.0.0.1", { hostname: "127.0.0.1", port: echo })
       const fetched = Effect.promise(async () => (await fetch(`http://127.0.0.1:${web}/file`)).bytes())
       const uploaded = Effect.promise(async () => {
@@ -333,10 +341,11 @@ describe("policies", () => {
       // Rules without recheck are for new connections.
       const to = yield* sink(host.ipv4)
       yield* run(
-        `mkfifo /tmp/in; socat -t 600 - TCP4:${host.ipv4}:${to.port} </tmp/in >/tmp/out & exec 3>/tmp/in; echo one >&3; sleep 1`
+        `mkfifo /tmp/in; (socat -t 600 - TCP4:${host.ipv4}:${to.port} </tmp/in >/tmp/out &); exec 3>/tmp/in; echo one >&3`
       )
+      yield* Effect.promise(() => to.arrived)
       yield* vm.network.setPolicy("none")
-      yield* done("echo two >&3; exec 3>&-; wait; grep -q taken /tmp/out")
+      yield* done("echo two >&3; exec 3>&-; until grep -q taken /tmp/out; do sleep 1; done")
       expect(to.hashes).toEqual([sha256(new TextEncoder().encode("one\ntwo\n"))])
     }))
 })
@@ -350,7 +359,7 @@ describe("switches", () => {
       const address = (yield* two.done("ip -o -4 address show eth0")).match(/ (10\.0\.3\.\d+)\/24 /)?.[1] ?? ""
       expect(yield* one.done("ip -o -4 address show eth0")).toContain(" 10.0.3.20/24 ")
       yield* one.done(`ping -c 2 ${address}`)
-      yield* two.run("(nc -l -p 9000 </dev/null | sha256sum >/tmp/got) & sleep 1")
+      yield* two.run(`((socat -u TCP4-LISTEN:9000 - | sha256sum >/tmp/got) &); ${listening("tcp", 9000)}`)
       const sum = yield* one.done(`head -c ${20 * mib} /dev/urandom >/tmp/file; sha256sum </tmp/file`)
       yield* one.done(`socat -u /tmp/file TCP4:${address}:9000`)
       expect(yield* two.done("until [ -s /tmp/got ]; do sleep 1; done; cat /tmp/got")).toBe(sum)
@@ -371,7 +380,8 @@ describe("switches", () => {
       const lan = { mode: "switch", switch: "out", subnet: "10.7.0.0/16", uplink: "public" } as const
       const one = yield* small(lan)
       const two = yield* small(lan)
-      const fetched = `nc -w 100 ${host.ipv4} ${from.port} </dev/null | sha256sum`
+      // Its input never ends: busybox would give the connection up.
+      const fetched = `mkfifo /tmp/in; nc -w 100 ${host.ipv4} ${from.port} <>/tmp/in | sha256sum`
       for (const { done } of [one, two]) expect(yield* done(fetched)).toBe(`${sha256(bytes)}  -`)
       yield* one.vm.network.setPolicy({ rules: [{ action: "deny", address: host.ipv4 }] })
       // It is the switch's.
