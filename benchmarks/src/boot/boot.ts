@@ -33,12 +33,12 @@ export const rows = Effect.scoped(
     const folder = yield* fs.makeTempDirectoryScoped({ prefix: "capsa-benchmark." })
     const initrd = path.join(folder, "initrd")
     yield* writeInitrd(initrd)
-    const { capsa, qemu } = yield* inLab({
+    const part = {
       program: inside,
       arguments: [vmlinux, "/benchmark/initrd", String(rounds)],
-      mounts: [{ host: folder, guest: "/benchmark" }],
-      result: Sides
-    })
+      mounts: [{ host: folder, guest: "/benchmark" }]
+    }
+    const { capsa, qemu } = yield* inLab(part, Sides)
     return (["kernel", "init", "exit"] as const).flatMap((point) =>
       compare(
         { kernel: "launch to first console byte", init: "launch to init", exit: "launch to exit" }[point],

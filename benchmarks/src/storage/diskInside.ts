@@ -1,7 +1,7 @@
 /**
  * Runs in the lab: fio in the same guest on capsa and on QEMU, on a second disk. Prints what a request took, in microseconds.
  *
- * Arguments: kernel, toolbox, rounds.
+ * Arguments: kernel, toolbox, and whom to boot, in that order.
  */
 import { writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -9,9 +9,9 @@ import { Kvm } from "capsa"
 import * as Effect from "effect/Effect"
 import { folder, inMemory, qemuInMemory } from "../lab/memory.ts"
 import { type Machine, type Run, withCapsa, withQemu } from "./guests.ts"
-import { measure } from "./samples.ts"
+import { alive, bootAll } from "./samples.ts"
 
-const [kernelFile = "", toolbox = "", rounds = "3"] = process.argv.slice(2)
+const [kernelFile = "", toolbox = "", ...order] = process.argv.slice(2)
 
 const imageMib = 64
 
@@ -21,9 +21,9 @@ const mib = 1024
 /** Each moves so many MiB in requests of so many KiB. */
 const cases = [
   { name: "read 4 KiB at random, 1 request at a time", rw: "randread", block: 4 * kib, depth: 1, move: 2 },
-  { name: "read 4 KiB at random, 32 requests at a time", rw: "randread", block: 4 * kib, depth: 32, move: 8 },
+  { name: "read 4 KiB at random, 32 requests at a time", rw: "randread", block: 4 * kib, depth: 32, move: 4 },
   { name: "write 4 KiB at random, 1 request at a time", rw: "randwrite", block: 4 * kib, depth: 1, move: 2 },
-  { name: "write 4 KiB at random, 32 requests at a time", rw: "randwrite", block: 4 * kib, depth: 32, move: 8 },
+  { name: "write 4 KiB at random, 32 requests at a time", rw: "randwrite", block: 4 * kib, depth: 32, move: 4 },
   { name: "write 4 KiB at random and flush", rw: "randwrite --fdatasync=1", block: 4 * kib, depth: 1, move: 1 },
   { name: "read 1 MiB in sequence, 4 requests at a time", rw: "read", block: mib, depth: 4, move: imageMib },
   { name: "write 1 MiB in sequence, 4 requests at a time", rw: "write", block: mib, depth: 4, move: imageMib }
@@ -41,12 +41,14 @@ const microseconds = (run: Run) =>
       const job = `--rw=${rw} --bs=${block}k --iodepth=${depth} --size=${imageMib}m --io_size=${move}m`
       const output = yield* run(`cd /tmp; fio ${target} ${job} ${runtimes}`)
       const [, read, written] = /(\d+);(\d+)/.exec(output) ?? []
+      yield* alive
       taken[name] = ((Number(read) + Number(written)) * 1000) / ((move * mib) / block)
     }
     return taken
   })
 
-const parts = { kernel: inMemory(kernelFile), toolbox }
+await Effect.runPromise(alive)
+const parts = { kernel: inMemory(kernelFile), toolbox: inMemory(toolbox) }
 const command = qemuInMemory()
 const image = join(folder, "disk.img")
 writeFileSync(image, Buffer.alloc(imageMib * 1024 * 1024, "capsa"))
@@ -62,13 +64,6 @@ const qemu = (machine: Machine) =>
     microseconds
   )
 
-const program = measure(
-  Number(rounds),
-  Effect.provide(withCapsa(parts, { disks: [{ path: image }] }, microseconds), Kvm.layer),
-  {
-    "QEMU microvm": qemu("microvm"),
-    "QEMU q35": qemu("q35")
-  }
-)
+const capsa = Effect.provide(withCapsa(parts, { disks: [{ path: image }] }, microseconds), Kvm.layer)
 
-await Effect.runPromise(program)
+await Effect.runPromise(bootAll(order, { capsa, "QEMU microvm": qemu("microvm"), "QEMU q35": qemu("q35") }))

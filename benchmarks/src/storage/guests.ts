@@ -10,9 +10,12 @@ const prompt = "capsa# "
 const parameters = "quiet loglevel=1 reboot=t tsc=reliable"
 const memoryMib = 256
 
-/** A guest that takes longer was lost: the lab's emulated virtualisation loses some. */
-const bootPatience = "60 seconds"
-const patience = "60 seconds"
+/**
+ * A guest that takes longer was lost (docs/TESTING.md, the lab). Some spin, and then a second of virtual time takes many of
+ * real time.
+ */
+const bootPatience = "3 seconds"
+const patience = "2 seconds"
 
 /** Runs a command and gives what it prints. */
 export type Run = (command: string) => Effect.Effect<string, unknown>

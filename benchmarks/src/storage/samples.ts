@@ -1,47 +1,32 @@
-/** What was measured of storage, and of whom. */
+/** What the benchmarks of storage say from inside the lab, line by line. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { compare, percentile, type Row, row } from "../report.ts"
 
-/** Microseconds of each measure: one for each boot. */
-const Measures = Schema.Record({ key: Schema.String, value: Schema.Array(Schema.Number) })
-
-export const Sides = Schema.Struct({
-  capsa: Measures,
-  peers: Schema.Record({ key: Schema.String, value: Measures })
+/** Microseconds of each measure, of one boot. */
+export const Boot = Schema.Struct({
+  side: Schema.String,
+  microseconds: Schema.Record({ key: Schema.String, value: Schema.Number })
 })
-export type Sides = typeof Sides.Type
+export type Boot = typeof Boot.Type
 
-/** Microseconds by measure, of one boot. */
-export type Boot = Effect.Effect<Readonly<Record<string, number>>, unknown>
+/** null: something else is done, and the lab still runs. */
+export const Line = Schema.NullOr(Boot)
 
-const append = (to: Record<string, Array<number>>, boot: Readonly<Record<string, number>>) => {
-  for (const [name, microseconds] of Object.entries(boot)) to[name] = [...(to[name] ?? []), microseconds]
-}
+const say = (line: typeof Line.Type) => Effect.sync(() => void process.stdout.write(`${JSON.stringify(line)}\n`))
 
-/** Boots all in turn. A boot in which the lab loses the guest is done again. */
-export const measure = (rounds: number, capsa: Boot, peers: Readonly<Record<string, Boot>>) =>
+export const alive = say(null)
+
+export const capsaSide = "capsa"
+
+/** Boots one side after the other. capsa once more before all: code is compiled and pages are cached in that. */
+export const bootAll = (
+  order: ReadonlyArray<string>,
+  sides: Readonly<Record<string, Effect.Effect<Boot["microseconds"], unknown>>>
+) =>
   Effect.gen(function* () {
-    const ours = {}
-    const theirs = Object.entries(peers).map(([name, boot]) => ({ name, boot, measures: {} }))
-    for (let round = 0; round < rounds; round++) {
-      append(ours, yield* Effect.retry(capsa, { times: 2 }))
-      for (const { boot, measures } of theirs) append(measures, yield* Effect.retry(boot, { times: 2 }))
+    yield* sides[capsaSide] ?? Effect.void
+    for (const side of order) {
+      const boot = sides[side]
+      if (boot !== undefined) yield* say({ side, microseconds: yield* boot })
     }
-    const sides = { capsa: ours, peers: Object.fromEntries(theirs.map(({ name, measures }) => [name, measures])) }
-    process.stdout.write(JSON.stringify(sides satisfies Sides))
-  })
-
-/** Ours is set against the quickest of the others. */
-export const rows = ({ capsa, peers }: Sides): ReadonlyArray<Row> =>
-  Object.entries(capsa).flatMap(([name, ours]) => {
-    const others = Object.entries(peers)
-      .map(([peer, measures]) => ({ peer, theirs: measures[name] ?? [] }))
-      .toSorted((a, b) => percentile(a.theirs, 0.5) - percentile(b.theirs, 0.5))
-    const [quickest, ...rest] = others
-    if (quickest === undefined) return [row(name, "virtual µs", ours)]
-    return [
-      ...compare(name, "virtual µs", ours, quickest.peer, quickest.theirs),
-      ...rest.map(({ peer, theirs }) => row(`${name} (${peer})`, "virtual µs", theirs))
-    ]
   })

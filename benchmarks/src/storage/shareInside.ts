@@ -2,7 +2,7 @@
  * Runs in the lab: the same guest walks, reads, copies and removes small files of a shared folder on capsa and on QEMU with
  * virtiofsd. Prints what a file took, in microseconds.
  *
- * Arguments: kernel, toolbox, rounds.
+ * Arguments: kernel, toolbox, and whom to boot, in that order.
  */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -11,9 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { folder, inMemory, programInMemory, qemuInMemory } from "../lab/memory.ts"
 import { type Run, withCapsa, withQemu } from "./guests.ts"
-import { measure } from "./samples.ts"
+import { alive, bootAll } from "./samples.ts"
 
-const [kernelFile = "", toolbox = "", rounds = "3"] = process.argv.slice(2)
+const [kernelFile = "", toolbox = "", ...order] = process.argv.slice(2)
 
 const folders = 5
 const filesInFolder = 100
@@ -47,12 +47,14 @@ const microseconds = (run: Run) =>
     const taken: Record<string, number> = {}
     for (const { name, command, files } of cases) {
       const [, whole] = /took (\d+)/.exec(yield* run(`timed ${command}`)) ?? []
+      yield* alive
       taken[name] = Number(whole) / files
     }
     return taken
   })
 
-const parts = { kernel: inMemory(kernelFile), toolbox }
+await Effect.runPromise(alive)
+const parts = { kernel: inMemory(kernelFile), toolbox: inMemory(toolbox) }
 const command = qemuInMemory()
 const server = programInMemory("/usr/lib/qemu/virtiofsd")
 makeTree()
@@ -94,6 +96,6 @@ const qemu = Effect.scoped(
 
 const shares = [{ host: tree, guest: "/mnt", mode: "rw", tag: "tree" }] as const
 
-const capsa = withCapsa(parts, { shares }, microseconds)
+const capsa = Effect.provide(withCapsa(parts, { shares }, microseconds), Kvm.layer)
 
-await Effect.runPromise(measure(Number(rounds), Effect.provide(capsa, Kvm.layer), { "QEMU, virtiofsd": qemu }))
+await Effect.runPromise(bootAll(order, { capsa, "QEMU, virtiofsd": qemu }))
