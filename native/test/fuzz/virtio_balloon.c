@@ -12,6 +12,7 @@
 #include <linux/virtio_balloon.h>
 
 #include "fake_driver.h"
+#include "fuzz/fuzz_access.h"
 #include "stopped_loop.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -127,18 +128,6 @@ static void fuzz_stat(const uint8_t *bytes)
 	       &stat, sizeof(stat));
 }
 
-static void fuzz_access(const uint8_t *bytes)
-{
-	uint64_t offset = bytes[1] * 4u + (bytes[2] & 3u);
-	uint32_t length = 1 + (bytes[2] >> 2 & 7);
-	uint8_t value[8] = { bytes[4], bytes[5], bytes[6], bytes[7] };
-
-	if (bytes[3] & 1)
-		virtio_mmio_bus_ops.read(mmio, offset, value, length);
-	else
-		virtio_mmio_bus_ops.write(mmio, offset, value, length);
-}
-
 static void fuzz_operation(const uint8_t *bytes)
 {
 	struct fake_queue *queue = &queues[bytes[1] % QUEUES];
@@ -159,7 +148,7 @@ static void fuzz_operation(const uint8_t *bytes)
 		fuzz_stat(bytes);
 		break;
 	case 4:
-		fuzz_access(bytes);
+		fuzz_access(mmio, bytes);
 		break;
 	case 5:
 		virtio_device_kick(device, bytes[1] % QUEUES);

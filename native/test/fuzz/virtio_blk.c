@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "fake_driver.h"
+#include "fuzz/fuzz_access.h"
 #include "scratch.h"
 #include "virtio/blk.h"
 
@@ -169,18 +170,6 @@ static void fuzz_indirect(const uint8_t *bytes)
 	fake_offer(&queue, head);
 }
 
-static void fuzz_access(const uint8_t *bytes)
-{
-	uint64_t offset = bytes[1] * 4u + (bytes[2] & 3u);
-	uint32_t length = 1 + (bytes[2] >> 2 & 7);
-	uint8_t value[8] = { bytes[4], bytes[5], bytes[6], bytes[7] };
-
-	if (bytes[3] & 1)
-		virtio_mmio_bus_ops.read(mmio, offset, value, length);
-	else
-		virtio_mmio_bus_ops.write(mmio, offset, value, length);
-}
-
 static void fuzz_operation(const uint8_t *bytes)
 {
 	uint32_t size = queue.layout.size;
@@ -203,7 +192,7 @@ static void fuzz_operation(const uint8_t *bytes)
 		fake_offer(&queue, (uint16_t)(bytes[1] % (size + 1)));
 		break;
 	case 5:
-		fuzz_access(bytes);
+		fuzz_access(mmio, bytes);
 		break;
 	case 6:
 		fake_write32(mmio, bytes[1] % 64 * 4u,

@@ -11,6 +11,7 @@
 #include <linux/virtio_console.h>
 
 #include "fake_driver.h"
+#include "fuzz/fuzz_access.h"
 #include "stopped_loop.h"
 #include "virtio/console.h"
 
@@ -121,18 +122,6 @@ static void fuzz_message(const uint8_t *bytes)
 	       &control, sizeof(control));
 }
 
-static void fuzz_access(const uint8_t *bytes)
-{
-	uint64_t offset = bytes[1] * 4u + (bytes[2] & 3u);
-	uint32_t length = 1 + (bytes[2] >> 2 & 7);
-	uint8_t value[8] = { bytes[4], bytes[5], bytes[6], bytes[7] };
-
-	if (bytes[3] & 1)
-		virtio_mmio_bus_ops.read(mmio, offset, value, length);
-	else
-		virtio_mmio_bus_ops.write(mmio, offset, value, length);
-}
-
 static void fuzz_operation(const uint8_t *bytes)
 {
 	struct fake_queue *queue = &queues[bytes[1] % QUEUES];
@@ -152,7 +141,7 @@ static void fuzz_operation(const uint8_t *bytes)
 		fuzz_message(bytes);
 		break;
 	case 3:
-		fuzz_access(bytes);
+		fuzz_access(mmio, bytes);
 		break;
 	case 4:
 		fake_write32(mmio, bytes[1] % 64 * 4u,
