@@ -92,7 +92,8 @@ static enum capsa_status copy_to(struct machine_config *copy)
 		       sizeof(forward));
 	memcpy(networked.policy, &policy, sizeof(policy));
 	memset(&error, 0, sizeof(error));
-	return machine_config_copy(copy, &networked.head, &error);
+	return machine_config_copy(copy, MACHINE_GUEST, &networked.head,
+				   &error);
 }
 
 /* The field that is refused, or an empty text. */

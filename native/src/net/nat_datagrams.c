@@ -222,7 +222,7 @@ int32_t nat_datagrams_receive(struct nat_datagrams *datagrams, uint32_t index)
 	uint32_t headers = FRAME_IP + FRAME_UDP_HEADER +
 			   (ipv6 ? FRAME_IPV6_HEADER : FRAME_IPV4_HEADER);
 	uint32_t room = FRAME_IP + datagrams->site.mtu - headers;
-	union nat_endpoint endpoint;
+	union nat_endpoint endpoint = { 0 };
 	socklen_t length = sizeof(endpoint);
 	ssize_t bytes = recvfrom(port->fd, datagrams->frame + headers, room,
 				 MSG_TRUNC, &endpoint.any, &length);
