@@ -113,12 +113,13 @@ export const toolbox = Effect.gen(function* () {
   return yield* Cache.remembered("toolbox", recipe, Toolbox.Toolbox, Apt.retryWithFreshLists(Toolbox.image))
 }).pipe(Effect.withSpan("GuestImages.toolbox"))
 
-/** What Debian and Ubuntu build as modules of the devices that a capsa machine has. */
+/** What Debian and Ubuntu build as modules of the devices that a capsa machine has, and the usual file system of disks. */
 const guestModules = [
   "virtio_mmio",
   "virtio_pci",
   "virtio_console",
   "virtio_blk",
+  "ext4",
   "virtio_net",
   "virtio-rng",
   "virtio_balloon",
