@@ -12,11 +12,15 @@
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
+#include "net/network.h"
+#include "net/tap.h"
+#include "net/user.h"
 #include "share.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/fs.h"
+#include "virtio/net.h"
 #include "virtio/rng.h"
 #include "virtio/vsock.h"
 
@@ -36,7 +40,8 @@ struct arch_shape board_shape(const struct machine_config *config)
 		.discovery = config->discovery,
 		/* Console and entropy, and what the machine has. */
 		.virtio_count = 2 + config->balloon + config->disk_count +
-				config->share_count + (config->vsock != NULL),
+				config->share_count + config->has_nic +
+				(config->vsock != NULL),
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -281,6 +286,43 @@ static enum capsa_status board_add_share(struct board *board, int vm_fd,
 	return status;
 }
 
+/* What carries the frames of the machine's network device. */
+static enum capsa_status board_create_port(const struct machine *machine,
+					   struct loop *loop,
+					   struct net_port **port,
+					   struct capsa_error *error)
+{
+	const struct nic_config *nic = &machine->config.nic;
+
+	switch (nic->mode) {
+	case CAPSA_NETWORK_USER:
+		return user_port_create(port, nic, machine->gate, error);
+	case CAPSA_NETWORK_TAP:
+		return tap_port_create(port, nic->device, error);
+	default:
+		return network_join(machine->network, port, nic, loop, error);
+	}
+}
+
+static enum capsa_status board_add_net(struct board *board, int vm_fd,
+				       struct loop *loop,
+				       struct capsa_error *error)
+{
+	const struct machine *machine = board->machine;
+	struct virtio_device *net;
+	struct net_port *port;
+	enum capsa_status status = board_create_port(machine, loop, &port,
+						     error);
+	int result;
+
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	result = virtio_net_create(&net, port, machine->config.nic.mac, loop);
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-net");
+	return board_add_virtio(board, vm_fd, net, loop, error);
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
@@ -299,6 +341,8 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 	while (status == CAPSA_STATUS_OK &&
 	       board->share_count < config->share_count)
 		status = board_add_share(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && config->has_nic)
+		status = board_add_net(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK && config->vsock)
 		status = board_add_vsock(board, vm_fd, loop, error);
 	return status;

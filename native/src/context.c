@@ -69,6 +69,8 @@ enum capsa_status context_close(struct capsa *capsa)
 
 	pthread_mutex_lock(&capsa->lock);
 	in_use = capsa->used > 0;
+	for (uint32_t i = 0; i < CAPSA_NETWORKS_MAX; i++)
+		in_use |= capsa->networks[i].network != NULL;
 	pthread_mutex_unlock(&capsa->lock);
 	if (in_use)
 		return CAPSA_STATUS_STATE;
@@ -193,4 +195,82 @@ int context_engine(struct capsa *capsa, uint32_t handle, struct io_engine **out)
 	*out = capsa->engines[index];
 	pthread_mutex_unlock(&capsa->engines_lock);
 	return result;
+}
+
+/* The entry of a network that has this number; with the lock held. */
+static struct context_network *context_network(struct capsa *capsa,
+					       uint32_t handle)
+{
+	struct context_network *entry =
+		&capsa->networks[handle % CAPSA_NETWORKS_MAX];
+
+	return entry->network &&
+			       entry->generation == handle / CAPSA_NETWORKS_MAX
+		       ? entry
+		       : NULL;
+}
+
+enum capsa_status context_add_network(struct capsa *capsa,
+				      struct network *network, uint32_t *handle)
+{
+	enum capsa_status status = CAPSA_STATUS_LIMIT;
+
+	pthread_mutex_lock(&capsa->lock);
+	for (uint32_t i = 0; i < CAPSA_NETWORKS_MAX; i++) {
+		struct context_network *entry = &capsa->networks[i];
+
+		if (entry->network)
+			continue;
+		/* From 1 on, so that no handle is 0. */
+		entry->generation = entry->generation %
+					    (UINT32_MAX / CAPSA_NETWORKS_MAX) +
+				    1;
+		entry->network = network;
+		*handle = entry->generation * CAPSA_NETWORKS_MAX + i;
+		status = CAPSA_STATUS_OK;
+		break;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	return status;
+}
+
+enum capsa_status context_take_network(struct capsa *capsa, uint32_t handle,
+				       struct network **network)
+{
+	enum capsa_status status = CAPSA_STATUS_STALE_HANDLE;
+	struct context_network *entry;
+
+	pthread_mutex_lock(&capsa->lock);
+	entry = context_network(capsa, handle);
+	if (entry)
+		status = entry->machines > 0 ? CAPSA_STATUS_STATE
+					     : CAPSA_STATUS_OK;
+	if (status == CAPSA_STATUS_OK) {
+		*network = entry->network;
+		entry->network = NULL;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	return status;
+}
+
+struct network *context_enter_network(struct capsa *capsa, uint32_t handle)
+{
+	struct context_network *entry;
+	struct network *network = NULL;
+
+	pthread_mutex_lock(&capsa->lock);
+	entry = context_network(capsa, handle);
+	if (entry) {
+		entry->machines++;
+		network = entry->network;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	return network;
+}
+
+void context_leave_network(struct capsa *capsa, uint32_t handle)
+{
+	pthread_mutex_lock(&capsa->lock);
+	context_network(capsa, handle)->machines--;
+	pthread_mutex_unlock(&capsa->lock);
 }

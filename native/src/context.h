@@ -26,15 +26,24 @@ _Static_assert(CAPSA_MACHINES_MAX == 1u << CONTEXT_INDEX_BITS,
 
 struct io_engine;
 struct machine;
+struct network;
 
 struct context_slot {
 	struct machine *machine; /* NULL: free */
 	uint32_t generation;
 };
 
+/* A network, and what is on it. */
+struct context_network {
+	struct network *network; /* NULL: free */
+	uint32_t generation;
+	uint32_t machines;
+};
+
 struct capsa {
 	pthread_mutex_t lock;
 	struct context_slot slots[CAPSA_MACHINES_MAX];
+	struct context_network networks[CAPSA_NETWORKS_MAX];
 	uint32_t used;      /* slots with a machine */
 	uint32_t next_slot; /* where to look for a free one first */
 	struct machine *ready_first;
@@ -70,6 +79,23 @@ struct machine *context_next(struct capsa *capsa);
  * disks, started for the first device that needs them. 0 or -errno.
  */
 int context_blocking(struct capsa *capsa, struct workers **out);
+
+/* Gives network a number. CAPSA_STATUS_LIMIT when all are taken. */
+enum capsa_status context_add_network(struct capsa *capsa,
+				      struct network *network,
+				      uint32_t *handle);
+/*
+ * Takes the network of this number, for the caller to destroy. STALE_HANDLE, or
+ * STATE while machines are on it.
+ */
+enum capsa_status context_take_network(struct capsa *capsa, uint32_t handle,
+				       struct network **network);
+/*
+ * The network of this number, for one more machine, or NULL. It stays until
+ * context_leave_network().
+ */
+struct network *context_enter_network(struct capsa *capsa, uint32_t handle);
+void context_leave_network(struct capsa *capsa, uint32_t handle);
 
 /* The I/O thread for the devices of machine number handle. */
 struct loop *context_loop(const struct capsa *capsa, uint32_t handle);

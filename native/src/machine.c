@@ -8,14 +8,33 @@
 
 #include "context.h"
 #include "error.h"
+#include "net/gate.h"
+#include "net/network.h"
+#include "net/user.h"
 #include "probe.h"
 #include "service.h"
 #include "vm.h"
+
+/* Its device is gone, or was never made. */
+static void machine_leave_network(struct machine *machine)
+{
+	struct network *network;
+
+	pthread_mutex_lock(&machine->lock);
+	network = machine->network;
+	machine->network = NULL;
+	pthread_mutex_unlock(&machine->lock);
+	if (network)
+		context_leave_network(machine->capsa,
+				      machine->config.nic.network);
+}
 
 static void machine_free(struct machine *machine)
 {
 	vm_destroy(machine->vm);
 	service_destroy(machine->service);
+	machine_leave_network(machine);
+	gate_destroy(machine->gate);
 	mailbox_destroy(&machine->box);
 	machine_config_free(&machine->config);
 	pthread_mutex_destroy(&machine->lock);
@@ -79,7 +98,35 @@ static void machine_run_release(struct worker_job *job)
 	pthread_mutex_unlock(&machine->lock);
 	vm_destroy(vm);
 	service_destroy(service);
+	machine_leave_network(machine);
 	mailbox_post(&machine->box, MAIL_RELEASED);
+}
+
+static enum capsa_status machine_create_gate(struct machine *machine,
+					     struct capsa_error *error)
+{
+	const struct nic_config *nic = &machine->config.nic;
+	struct net_site site = user_site(nic->mac);
+
+	return gate_create(&machine->gate, &site, nic->policy, error);
+}
+
+static enum capsa_status machine_enter_network(struct machine *machine,
+					       struct capsa_error *error)
+{
+	const struct machine_config *config = &machine->config;
+
+	if (config->has_nic && config->nic.mode == CAPSA_NETWORK_USER)
+		return machine_create_gate(machine, error);
+	if (!config->has_nic || config->nic.mode != CAPSA_NETWORK_SHARED)
+		return CAPSA_STATUS_OK;
+	machine->network = context_enter_network(machine->capsa,
+						 config->nic.network);
+	if (machine->network)
+		return CAPSA_STATUS_OK;
+	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
+			 "capsa_launch", "config", "nics.network",
+			 "no network has this number");
 }
 
 enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
@@ -93,6 +140,8 @@ enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 		return error_system(error, ENOMEM, "calloc", NULL);
 	status = machine_config_copy(&machine->config, MACHINE_GUEST, config,
 				     error);
+	if (status == CAPSA_STATUS_OK)
+		status = machine_enter_network(machine, error);
 	if (status == CAPSA_STATUS_OK &&
 	    mailbox_add_console(&machine->box, config->console_bytes) < 0)
 		status = error_system(error, ENOMEM, "malloc", "console");
@@ -300,6 +349,57 @@ void machine_stats(struct machine *machine, struct capsa_stats *stats)
 	if (machine->service && machine->loaded)
 		service_stats(machine->service, stats);
 	pthread_mutex_unlock(&machine->lock);
+}
+
+/* With the lock held: what guards the machine's way out, or NULL. */
+static struct gate *machine_gate(const struct machine *machine)
+{
+	return machine->network ? network_gate(machine->network)
+				: machine->gate;
+}
+
+enum capsa_status machine_replace_policy(struct machine *machine,
+					 const struct capsa_policy *policy,
+					 struct capsa_error *error)
+{
+	enum capsa_status status = CAPSA_STATUS_STATE;
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	if (gate)
+		status = gate_replace(gate, policy, error);
+	pthread_mutex_unlock(&machine->lock);
+	return status;
+}
+
+enum capsa_status machine_explain(struct machine *machine,
+				  const struct capsa_flow *flow,
+				  const char *name,
+				  struct capsa_decision *decision)
+{
+	enum capsa_status status = CAPSA_STATUS_STATE;
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	if (gate)
+		status = gate_explain(gate, flow, name, decision);
+	pthread_mutex_unlock(&machine->lock);
+	return status;
+}
+
+enum capsa_status machine_policy_log(struct machine *machine,
+				     struct capsa_decision *lines,
+				     uint32_t capacity, uint32_t *count)
+{
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	*count = gate ? gate_take_log(gate, lines, capacity) : 0;
+	pthread_mutex_unlock(&machine->lock);
+	return gate ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
 }
 
 bool machine_drain(struct machine *machine, struct capsa_drained *drained,

@@ -22,6 +22,8 @@
 #include "start.h"
 #include "workers.h"
 
+struct gate;
+struct network;
 struct service;
 struct vm;
 
@@ -30,6 +32,8 @@ struct machine {
 	uint32_t handle;
 	atomic_uint references;
 	struct machine_config config;
+	struct network *network; /* that its config names; NULL: none */
+	struct gate *gate;       /* of a NAT of its own; NULL: none */
 	struct mailbox box;
 	struct start start;
 	struct worker_job job; /* a probe, a service; freeing what there is */
@@ -74,6 +78,16 @@ void machine_kill(struct machine *machine);
 void machine_release(struct machine *machine);
 enum capsa_status machine_write(struct machine *machine, const uint8_t *input,
 				uint32_t length, uint32_t *accepted);
+enum capsa_status machine_replace_policy(struct machine *machine,
+					 const struct capsa_policy *policy,
+					 struct capsa_error *error);
+enum capsa_status machine_explain(struct machine *machine,
+				  const struct capsa_flow *flow,
+				  const char *name,
+				  struct capsa_decision *decision);
+enum capsa_status machine_policy_log(struct machine *machine,
+				     struct capsa_decision *lines,
+				     uint32_t capacity, uint32_t *count);
 void machine_stats(struct machine *machine, struct capsa_stats *stats);
 /* Returns true once RELEASED was handed out: the number must be freed. */
 bool machine_drain(struct machine *machine, struct capsa_drained *drained,

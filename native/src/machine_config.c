@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "machine_config_parts.h"
 
 enum {
 	CONSOLE_BYTES_MIN = 4 * 1024,
@@ -14,8 +15,8 @@ enum {
 	CMDLINE_BYTES_MAX = 64 * 1024,
 };
 
-static enum capsa_status config_refuse(struct capsa_error *error,
-				       const char *field, const char *message)
+enum capsa_status config_refuse(struct capsa_error *error, const char *field,
+				const char *message)
 {
 	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0, "check",
 			 "config", field, message);
@@ -68,6 +69,8 @@ static const char *config_service_fault(
 		field = "disks";
 	else if (config->shares.length == 0)
 		field = "shares";
+	else if (config->nics.length != 0)
+		field = "nics";
 	else if (config->vsock.length != 0)
 		field = "vsock";
 	else if (config->flags != 0)
@@ -91,9 +94,8 @@ static enum capsa_status config_check(enum machine_kind kind,
 	return config_refuse(error, field, "the value is outside its range");
 }
 
-/* The start of what a slice names, or NULL if it leaves the buffer. */
-static const void *config_part(const struct capsa_machine_config *config,
-			       struct capsa_slice slice)
+const void *config_part(const struct capsa_machine_config *config,
+			struct capsa_slice slice)
 {
 	if (slice.offset < config->size || slice.offset > config->total ||
 	    slice.length > config->total - slice.offset)
@@ -101,12 +103,10 @@ static const void *config_part(const struct capsa_machine_config *config,
 	return (const uint8_t *)config + slice.offset;
 }
 
-/* A private copy of a slice's text in *out; absent texts stay NULL. */
-static enum capsa_status config_text(char **out,
-				     const struct capsa_machine_config *config,
-				     struct capsa_slice slice,
-				     uint32_t length_max, const char *field,
-				     struct capsa_error *error)
+enum capsa_status config_text(char **out,
+			      const struct capsa_machine_config *config,
+			      struct capsa_slice slice, uint32_t length_max,
+			      const char *field, struct capsa_error *error)
 {
 	const char *start = config_part(config, slice);
 
@@ -124,15 +124,11 @@ static enum capsa_status config_text(char **out,
 	return CAPSA_STATUS_OK;
 }
 
-/*
- * Checks an array of structs that each begin with their size, and sets *start
- * and *count; it may be absent.
- */
-static enum capsa_status config_array(const struct capsa_machine_config *config,
-				      struct capsa_slice slice, size_t size,
-				      uint32_t count_max, const char *field,
-				      const uint8_t **start, uint32_t *count,
-				      struct capsa_error *error)
+enum capsa_status config_array(const struct capsa_machine_config *config,
+			       struct capsa_slice slice, size_t size,
+			       uint32_t count_max, const char *field,
+			       const uint8_t **start, uint32_t *count,
+			       struct capsa_error *error)
 {
 	*count = 0;
 	if (slice.length == 0)
@@ -281,7 +277,10 @@ enum capsa_status machine_config_copy(struct machine_config *copy,
 		status = config_disks(copy, config, error);
 	if (status == CAPSA_STATUS_OK)
 		status = config_shares(copy, config, error);
+	if (status == CAPSA_STATUS_OK)
+		status = config_nics(copy, config, error);
 	devices = copy->disk_count + copy->share_count + copy->balloon;
+	devices += copy->has_nic;
 	devices += copy->vsock != NULL;
 	if (status == CAPSA_STATUS_OK && devices > CAPSA_DEVICES_MAX)
 		status = config_refuse(error, "shares",
@@ -301,6 +300,7 @@ void machine_config_free(struct machine_config *config)
 		free(config->shares[i].path);
 		free(config->shares[i].tag);
 	}
+	config_free_nic(&config->nic);
 	free(config->kernel);
 	free(config->initrd);
 	free(config->cmdline);

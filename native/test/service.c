@@ -319,6 +319,9 @@ static void all_but_shares_is_refused(void)
 	config.head.disks = slice;
 	CHECK(is_refused("disks"));
 	config.head.disks = (struct capsa_slice) { 0 };
+	config.head.nics = slice;
+	CHECK(is_refused("nics"));
+	config.head.nics = (struct capsa_slice) { 0 };
 	config.head.vsock = slice;
 	CHECK(is_refused("vsock"));
 	config.head.vsock = (struct capsa_slice) { 0 };

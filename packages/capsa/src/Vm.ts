@@ -32,6 +32,7 @@ import { speaker } from "./internal/identity.ts"
 import { stopwatch } from "./internal/journal.ts"
 import * as Life from "./internal/life.ts"
 import * as Measure from "./internal/measure.ts"
+import type { VmNetwork } from "./VmNetwork.ts"
 import type { Vsock } from "./Vsock.ts"
 
 /** @category models */
@@ -87,6 +88,7 @@ export interface Vm {
   /** Lets them go on. Does nothing to one that runs; fails as `pause` does. */
   readonly resume: Effect.Effect<void, MachineError>
   readonly stats: Effect.Effect<MachineStats, MachineError>
+  readonly network: VmNetwork
 }
 
 /**

@@ -8,6 +8,10 @@ export {
   type Finding,
   MachineError,
   type MachineStats,
+  type NetworkDecision,
+  type NetworkFlow,
+  type NetworkLogLine,
+  NetworkPolicy,
   type PassedOver,
   PoolError,
   type ProbeReport,
@@ -39,5 +43,6 @@ export { GuestImage } from "./GuestImage.ts"
 export * as Logging from "./Logging.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Vm from "./Vm.ts"
+export type { VmNetwork } from "./VmNetwork.ts"
 export * as VmPool from "./VmPool.ts"
 export * as Vsock from "./Vsock.ts"

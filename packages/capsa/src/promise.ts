@@ -11,6 +11,10 @@ import type {
   BackendName,
   BootStage,
   MachineStats,
+  NetworkDecision,
+  NetworkFlow,
+  NetworkLogLine,
+  NetworkPolicy,
   VmConfig,
   VmExit,
   VmStatus
@@ -91,6 +95,16 @@ export interface Console {
   eof(options?: CallOptions): Promise<void>
 }
 
+/** As in `capsa`. @category models */
+export interface Network {
+  /** What would be decided about a connection now, and why. */
+  explain(flow: NetworkFlow, options?: CallOptions): Promise<NetworkDecision>
+  /** Gives it other rules, which hold from the next packet on. */
+  setPolicy(policy: NetworkPolicy, options?: CallOptions): Promise<void>
+  /** What was denied or noted so far and from now on, each line given to one reader. */
+  readonly log: AsyncIterable<NetworkLogLine>
+}
+
 /** A connection between host and guest. `await using` closes it; one of a pool goes back there. @category models */
 export interface VsockConnection extends AsyncDisposable {
   /** The guest's port of a connection to it; the host's of one that the guest made. */
@@ -154,6 +168,7 @@ export interface Vm extends AsyncDisposable {
   pause(options?: CallOptions): Promise<void>
   resume(options?: CallOptions): Promise<void>
   stats(): Promise<MachineStats>
+  readonly network: Network
   /** Kills the machine, if it runs, and gives back all that it holds. */
   close(): Promise<void>
 }
@@ -258,6 +273,11 @@ const facade = (vm: Machine, close: Effect.Effect<unknown>, runner: Session.Runn
     pause: (options) => run(vm.pause, options),
     resume: (options) => run(vm.resume, options),
     stats: () => run(vm.stats),
+    network: {
+      explain: (flow, options) => run(vm.network.explain(flow), options),
+      setPolicy: (policy, options) => run(vm.network.setPolicy(policy), options),
+      log: iterate(vm.network.log)
+    },
     close: closed,
     [Symbol.asyncDispose]: closed
   }

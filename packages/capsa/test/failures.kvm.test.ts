@@ -35,6 +35,25 @@ const causes: Record<
       )
     ),
     says: { subject: vmlinux, operation: "open", errno: "ENOTDIR", message: expect.stringContaining("folder") }
+  },
+  "VmBootError.NetworkUnavailable": {
+    happens: Effect.flatMap(Backend, ({ boot }) =>
+      boot(planOf({ kernel: vmlinux, network: { mode: "tap", mac: "02:00:00:00:00:01", device: "capsa-nowhere" } }))
+    ),
+    says: { subject: "capsa-nowhere", hint: expect.stringContaining("ip tuntap add") }
+  },
+  "VmBootError.PortUnavailable": {
+    happens: Effect.gen(function* () {
+      const { boot } = yield* Backend
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() => Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } })),
+        (server) => Effect.sync(() => server.stop())
+      )
+      const forward = { protocol: "tcp", address: "127.0.0.1", host: server.port, guest: 80 } as const
+      const network = { mode: "user", mac: "02:00:00:00:00:01", policy: "public", forwards: [forward] } as const
+      return yield* boot(planOf({ kernel: vmlinux, network: { ...network, dnsServers: [], dnsSearch: [] } }))
+    }),
+    says: { operation: "bind", errno: "EADDRINUSE", subject: expect.stringMatching(/^TCP port \d+ of 127\.0\.0\.1$/) }
   }
 }
 

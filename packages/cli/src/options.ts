@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { parsePublish, parseTarget } from "./network.ts"
 
 /** What runs the machine, as the command line names it. @category models */
 export const backendNames = ["auto", "kvm", "qemu"] as const
@@ -104,6 +105,8 @@ export const program = {
   json: Options.boolean("json").pipe(described("With --check-system: print the findings as JSON."))
 }
 
+const rules = "example.org, *.example.org:443, 10.0.0.0/8:8000-8099/tcp or *:22"
+
 /** The options of `capsa run`. */
 export const run = {
   kernel: Options.text("kernel").pipe(
@@ -125,6 +128,23 @@ export const run = {
   ),
   share: several("share", "share", "src:/src or out:/out:rw", parseShare).pipe(
     described("Folder of this host and where the guest has it, :ro (if absent) or :rw. May be given several times.")
+  ),
+  net: Options.choice("net", ["none", "user"] as const).pipe(
+    described("How the machine reaches a network: user is through this host. user if one of the next three is there."),
+    optional
+  ),
+  publish: several("publish", "port", "8080:80, 0.0.0.0:8080:80 or 5353:53/udp", parsePublish).pipe(
+    described(
+      "Port of this host that leads to one of the guest: [ADDR:]HOST:GUEST[/tcp|udp]. May be given several times."
+    )
+  ),
+  allow: several("allow", "rule", rules, parseTarget).pipe(
+    described(`What the machine may reach, and nothing else: ${rules}. May be given several times.`)
+  ),
+  deny: several("deny", "rule", rules, parseTarget).pipe(
+    described(
+      "What the machine may not reach, written the same way; it goes before --allow. May be given several times."
+    )
   ),
   cpus: parsed("cpus", "number", "2", parseCount).pipe(described("Virtual processors. 1 if absent."), optional),
   memory: parsed("memory", "size", "512MiB or 2GiB", parseSize).pipe(

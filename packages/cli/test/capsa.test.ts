@@ -62,6 +62,10 @@ describe("help", () => {
       "--cmdline",
       "--disk",
       "--share",
+      "--net",
+      "--publish",
+      "--allow",
+      "--deny",
       "--cpus",
       "--memory",
       "--backend",
@@ -88,7 +92,9 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
   const cases: ReadonlyArray<readonly [words: ReadonlyArray<string>, detail: string]> = [
     [[], "No verb is given."],
     [["fly"], "There is no verb fly."],
-    [["run", "--publish", "80:80"], "There is no option or argument --publish."],
+    [["run", "--detach"], "There is no option or argument --detach."],
+    [["run", "--publish", "80"], '--publish: "80" is no port; write it like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp'],
+    [["run", "--net", "none", "--allow", "a.org"], "--allow goes with a network."],
     ...["/only", "a:relative", "a:/b:rx"].map(
       (share) =>
         [["run", "--share", share], `--share: "${share}" is no share; write it like src:/src or out:/out:rw`] as const

@@ -11,6 +11,7 @@ import * as KernelCmdline from "./KernelCmdline.ts"
 import type { KernelCmdlineError } from "./KernelCmdlineError.ts"
 import { LimitsConfig } from "./LimitsConfig.ts"
 import { toMib } from "./MemorySize.ts"
+import { make as makeNetwork, NetworkPlan } from "./NetworkPlan.ts"
 import type { ShareConfig } from "./ShareConfig.ts"
 import type { VmConfig } from "./VmConfig.ts"
 import { VmConfigError } from "./VmConfigError.ts"
@@ -60,6 +61,8 @@ export const BootPlan = Schema.Struct({
   shares: Schema.Array(SharePlan),
   /** Whether the guest has a balloon to give memory back with. */
   balloon: Schema.Boolean,
+  /** Absent: the machine has none. */
+  network: Schema.optional(NetworkPlan),
   /** Whether host and guest can connect to each other by port number. */
   vsock: Schema.Boolean,
   /** What the backend's process may take of the host. */
@@ -108,6 +111,7 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
   if (isFirmware(boot)) return yield* noFirmware
   const images = boot ?? options.images
   if (images === undefined) return yield* noKernel
+  const network = makeNetwork(config.network ?? defaults.network, options.id)
   const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
   return {
     id: options.id,
@@ -122,6 +126,7 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     disks: (config.disks ?? []).map((disk, index) => diskPlan(path, disk, index)),
     shares: (config.shares ?? []).map((share, index) => sharePlan(path, share, index)),
     balloon: config.balloon ?? false,
+    ...(network === undefined ? {} : { network }),
     vsock: config.vsock ?? false,
     ...(config.limits === undefined ? {} : { limits: config.limits })
   } satisfies BootPlan

@@ -3,6 +3,7 @@ import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { BootStage } from "./BootStage.ts"
 import type { MachineError } from "./MachineError.ts"
+import type { MachineNetwork } from "./NetworkFlow.ts"
 import type { VmExit } from "./VmExit.ts"
 
 /** What a machine costs the host. Fields a backend cannot tell are absent. @category models */
@@ -76,6 +77,8 @@ export interface Machine {
   /** How it ended: the same for every waiter, however late. */
   readonly exit: Effect.Effect<VmExit>
   readonly stats: Effect.Effect<MachineStats, MachineError>
+  /** Absent where no policy stands between the machine and its network. */
+  readonly network?: MachineNetwork | undefined
   /**
    * The Unix socket behind `vm.vsock`, there from the start to the end of a machine with such a device: who connects to it
    * writes `CONNECT <port>\n` and is connected to that port of the guest after the answer `OK <port>\n`; a guest that

@@ -19,11 +19,21 @@ export {
   NetworkConfig,
   NetworkPolicy,
   PolicyRule,
+  PolicyRules,
   PortForward,
   SwitchNetwork,
   TapNetwork,
   UserNetwork
 } from "./NetworkConfig.ts"
+export type {
+  ClosedRange,
+  MachineNetwork,
+  NetworkDecision,
+  NetworkFlow,
+  NetworkLogLine,
+  NetworkReason
+} from "./NetworkFlow.ts"
+export { ForwardPlan, NetworkPlan, SwitchNetworkPlan, TapNetworkPlan, UserNetworkPlan } from "./NetworkPlan.ts"
 export { PoolError, PoolErrorReason } from "./PoolError.ts"
 export { Finding, ProbeReport } from "./Probe.ts"
 export { ShareConfig } from "./ShareConfig.ts"

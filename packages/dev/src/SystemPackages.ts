@@ -37,6 +37,11 @@ const oneFile =
 const header = (name: string) => () =>
   existsSync(`/usr/include/${name}`) || [...new Bun.Glob(`*-linux-*/${name}`).scanSync("/usr/include")].length > 0
 
+const library = (name: string) => () =>
+  ["/usr/lib", "/usr/lib64", "/lib"].some(
+    (folder) => existsSync(`${folder}/${name}`) || [...new Bun.Glob(`*-linux-*/${name}`).scanSync(folder)].length > 0
+  )
+
 /** Whether the runtime libraries of the clang on PATH are there: fuzzers and clang's sanitizers link them. */
 const clangRuntime = () => {
   const clang = Bun.which("clang")
@@ -216,6 +221,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     essential: true,
     why: "the test that an independent program can read our archives",
     names: same("cpio")
+  },
+  {
+    isPresent: library("libslirp.so.0"),
+    purpose: "demo",
+    essential: false,
+    why: "user-mode networks: the native library loads it for machines that have one",
+    names: { apt: "libslirp0", dnf: "libslirp", pacman: "libslirp", apk: "libslirp" }
   },
   {
     isPresent: commands("busybox"),

@@ -148,7 +148,7 @@ const initrdFor = Effect.fnUntraced(function* <R>(
         init,
         busybox: yield* fs.readFile(busybox.program),
         modules: yield* modules,
-        extra: Initrd.powerButton
+        extra: [...Initrd.powerButton, ...Initrd.network]
       })
       yield* fs.writeFile(path.join(folder, "initrd"), archive)
     }).pipe(Effect.catchTags({ BadArgument: failed, SystemError: failed }))

@@ -25,12 +25,12 @@ export interface InitrdOptions {
 }
 
 /**
- * Changes when `encode` or `powerButton` give another archive for the same options; for cache keys.
+ * Changes when `encode`, `powerButton` or `network` give another archive for the same options; for cache keys.
  *
  * @since 0.1.0
  * @category encoding
  */
-export const revision = "1"
+export const revision = "2"
 
 /**
  * The uncompressed archive: unpacking takes the guest longer than the host saves by a smaller file.
@@ -91,6 +91,37 @@ export const powerButton: ReadonlyArray<Cpio.Entry> = [
     type: "file",
     path: "etc/acpi/PWRF/00000080",
     content: new TextEncoder().encode("#!/bin/sh\nexec poweroff -f\n"),
+    executable: true
+  }
+]
+
+/**
+ * What busybox udhcpc does with a lease: an address, a route, and where names are asked for.
+ *
+ * @since 0.1.0
+ * @category scripts
+ */
+export const network: ReadonlyArray<Cpio.Entry> = [
+  {
+    type: "file",
+    path: "etc/udhcpc",
+    content: new TextEncoder().encode(`#!/bin/sh
+case $1 in
+deconfig) ip address flush dev "$interface" scope global && ip link set "$interface" up ;;
+bound | renew)
+	ip address replace "$ip/$mask" dev "$interface"
+	for gateway in $router; do
+		ip route replace default via "$gateway" dev "$interface" && break
+	done
+	{
+		[ -z "$search$domain" ] || echo "search \${search:-$domain}"
+		for server in $dns; do
+			echo "nameserver $server"
+		done
+	} >/etc/resolv.conf
+	;;
+esac
+`),
     executable: true
   }
 ]

@@ -144,7 +144,7 @@ const furnish = Effect.fnUntraced(function* (root: string, init: Uint8Array) {
   yield* fs.writeFileString(at("etc/group"), "root:x:0:\nnogroup:x:65534:\n")
   yield* fs.writeFileString(at("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")
   yield* fs.writeFile(at("sbin/init"), init, { mode: 0o755 })
-  for (const entry of Initrd.powerButton) {
+  for (const entry of [...Initrd.powerButton, ...Initrd.network]) {
     if (entry.type === "folder") yield* fs.makeDirectory(at(entry.path))
     if (entry.type === "file") yield* fs.writeFile(at(entry.path), entry.content, { mode: 0o755 })
   }

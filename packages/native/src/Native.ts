@@ -1,5 +1,5 @@
 /** The machines of the C library as Effect sees them. */
-import type { BootPlan, Machine } from "@capsa/core"
+import type { BootPlan, Machine, NetworkPlan } from "@capsa/core"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -15,11 +15,14 @@ import {
   machineFlag,
   makeDrained,
   makeErrorBuffer,
+  networkMode,
   shareCache,
-  shareFlag,
-  writeMachineConfig
+  shareFlag
 } from "./internal/layout.ts"
 import { makeMachine } from "./internal/machine.ts"
+import { type NicRecord, writeMachineConfig } from "./internal/machineConfig.ts"
+import { makeNetworks } from "./internal/networks.ts"
+import { policyProtocol, writePolicy } from "./internal/policy.ts"
 import { makeService, type Service, socketsFor } from "./internal/service.ts"
 import { type Library, open } from "./Library.ts"
 import { fromRecord, NativeError } from "./NativeError.ts"
@@ -68,7 +71,7 @@ export class Native extends Context.Tag("@capsa/native/Native")<
 
 const memoryBytes = (plan: Pick<BootPlan, "memoryMib">) => BigInt(plan.memoryMib) * 1048576n
 
-const configOf = (plan: BootPlan, { vsock = "" }: MachinePaths) =>
+const configOf = (plan: BootPlan, network: number, { vsock = "" }: MachinePaths) =>
   writeMachineConfig({
     memoryBytes: memoryBytes(plan),
     cpus: plan.cpus,
@@ -80,6 +83,7 @@ const configOf = (plan: BootPlan, { vsock = "" }: MachinePaths) =>
     cmdline: plan.cmdline,
     disks: plan.disks.map(diskOf),
     shares: plan.shares.map(shareOf),
+    nics: plan.network === undefined ? [] : [nicOf(plan.network, network)],
     flags: plan.balloon ? machineFlag.balloon : 0,
     vsock
   })
@@ -97,6 +101,7 @@ const serviceConfigOf = (plan: Pick<BootPlan, "memoryMib" | "shares">) =>
     cmdline: "",
     disks: [],
     shares: plan.shares.map(shareOf),
+    nics: [],
     flags: 0,
     vsock: ""
   })
@@ -115,6 +120,34 @@ const shareOf = (share: BootPlan["shares"][number]) => ({
   path: share.host,
   tag: share.tag
 })
+
+const nicOf = (plan: NetworkPlan, network: number): NicRecord => {
+  const nic = {
+    mode: networkMode[plan.mode],
+    mac: Uint8Array.from(plan.mac.split(":"), (byte) => Number.parseInt(byte, 16)),
+    network,
+    address: "",
+    device: "",
+    forwards: [],
+    dnsServers: "",
+    dnsSearch: "",
+    policy: new Uint8Array()
+  }
+  switch (plan.mode) {
+    case "user":
+      return {
+        ...nic,
+        forwards: plan.forwards.map((forward) => ({ ...forward, protocol: policyProtocol[forward.protocol] })),
+        dnsServers: plan.dnsServers.join(" "),
+        dnsSearch: plan.dnsSearch.join(" "),
+        policy: writePolicy(plan.policy)
+      }
+    case "tap":
+      return { ...nic, device: plan.device }
+    case "switch":
+      return { ...nic, address: plan.address ?? "" }
+  }
+}
 
 /** Gives every machine that has something its turn, until none has or others should have theirs. */
 const makeDrain = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
@@ -187,12 +220,15 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
     const { call, instance } = library
     const inboxes = new Map<number, Inbox>()
     let closing = false
+    const networks = makeNetworks(library)
     const adopt = makeAdopt(library, inboxes, () => closing)
     yield* Effect.forkScoped(attend(library.wakeFd, makeDrain(library, inboxes)))
     // Machines may live in a wider scope than this layer: they end with it all the same, while somebody still drains.
     yield* Effect.addFinalizer(() => {
       closing = true
-      return Effect.forEach([...inboxes.values()], (inbox) => release(library, inbox), { concurrency: "unbounded" })
+      return Effect.forEach([...inboxes.values()], (inbox) => release(library, inbox), {
+        concurrency: "unbounded"
+      }).pipe(Effect.zipRight(networks.closeAll))
     })
     return {
       probe: Effect.scoped(
@@ -202,7 +238,7 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
         )
       ).pipe(Effect.withSpan("Native.probe")),
       boot: Effect.fn("Native.boot")(function* (plan: BootPlan, paths: MachinePaths = {}) {
-        const config = configOf(plan, paths)
+        const config = configOf(plan, yield* networks.join(plan.network), paths)
         const inbox = yield* adopt((handle, error) => call.capsa_launch(instance, config, handle, error))
         yield* Deferred.await(inbox.started)
         return makeMachine(library, inbox, plan, paths)

@@ -5,14 +5,8 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
-import {
-  abiVersion,
-  firstDifference,
-  makeDrained,
-  makeErrorBuffer,
-  makeStats,
-  writeMachineConfig
-} from "../src/internal/layout.ts"
+import { abiVersion, firstDifference, makeDrained, makeErrorBuffer, makeStats } from "../src/internal/layout.ts"
+import { writeMachineConfig } from "../src/internal/machineConfig.ts"
 import { symbols } from "../src/internal/symbols.ts"
 import { type Library, open } from "../src/Library.ts"
 import { nativeStatuses } from "../src/NativeError.ts"
@@ -37,6 +31,7 @@ const head = writeMachineConfig({
   cmdline: "",
   disks: [],
   shares: [],
+  nics: [],
   flags: 0,
   vsock: ""
 }).byteLength
@@ -91,6 +86,8 @@ test("a number that is no machine's is answered, not followed", () =>
       expect(call.capsa_pause(instance, handle)).toBe(stale)
       expect(call.capsa_resume(instance, handle)).toBe(stale)
       expect(call.capsa_power_button(instance, handle)).toBe(stale)
+      expect(call.capsa_network_close(instance, handle)).toBe(stale)
+      expect(call.capsa_policy_log(instance, handle, null, 0, new Uint32Array(1))).toBe(stale)
       expect(call.capsa_stats(instance, handle, stats.bytes)).toBe(stale)
       expect(call.capsa_console_write(instance, handle, new Uint8Array(1), 1, new Uint32Array(1))).toBe(stale)
     }

@@ -36,7 +36,11 @@ export const ofGuests = [
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that only the monitor has; the test is in `kvm`. */
-export const ofMonitor = ["VmBootError.CmdlineInvalid"] as const satisfies ReadonlyArray<Failure.FailureName>
+export const ofMonitor = [
+  "VmBootError.CmdlineInvalid",
+  "VmBootError.NetworkUnavailable",
+  "VmBootError.PortUnavailable"
+] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that limits bring about; the test is in `capsa`. */
 export const ofLimits = [

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Vm } from "../Vm.ts"
+import * as VmNetwork from "../VmNetwork.ts"
 import * as Console from "./console.ts"
 import * as Control from "./control.ts"
 import type { HostActs } from "./exitRefinement.ts"
@@ -81,6 +82,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
     vsock: yield* Vsock.make(machine),
     wait,
     stats: machine.stats,
+    network: VmNetwork.make(machine),
     stop: (options) => asMachine(stop(options)),
     kill: asMachine(kill),
     pause: asMachine(pause),
