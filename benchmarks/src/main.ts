@@ -7,8 +7,16 @@ import * as console from "./console.ts"
 import * as inprocess from "./inprocess.ts"
 import * as lifecycle from "./lifecycle.ts"
 import { type Row, report, table } from "./report.ts"
+import * as storage from "./storage/storage.ts"
 
-const benchmarks = { boot: boot.rows, console: console.rows, inprocess: inprocess.rows, lifecycle: lifecycle.rows }
+const benchmarks = {
+  boot: boot.rows,
+  console: console.rows,
+  disk: storage.disk,
+  inprocess: inprocess.rows,
+  lifecycle: lifecycle.rows,
+  share: storage.share
+}
 
 const isBenchmark = (name: string): name is keyof typeof benchmarks => Object.hasOwn(benchmarks, name)
 

@@ -18,6 +18,7 @@ describe("each example is shown as it is", () => {
     ["README.md", "hello-effect.ts"],
     ["docs/CONSOLE.md", "console.ts"],
     ["docs/POOL.md", "pool.ts"],
+    ["docs/VSOCK.md", "vsock.ts"],
     ["docs/OBSERVABILITY.md", "telemetry.ts"]
   ] as const) {
     test(`${example} in ${page}`, async () => {

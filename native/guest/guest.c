@@ -17,9 +17,11 @@
 #include "descriptors.h"
 #include "network.h"
 
-#define SHELL "/bin/sh"
-
-enum { GRACE_MS = 5000 };
+enum {
+	GRACE_MS = 5000,
+	/* Without a server of addresses the shell is not held up for long. */
+	SHELL_NETWORK_SECONDS = 4,
+};
 
 /* Calls `found` for each entry of a folder, of which there may be none. */
 static void each_entry(const char *path,
@@ -153,27 +155,48 @@ static void find_devices(struct guest *guest, struct agent *agent)
 	each_entry("/sys/class/net", find_network, guest, agent);
 }
 
-static void start_shell(struct guest *guest)
+/* Whoever sees the prompt may use the network. */
+static void await_network(const struct guest *guest)
 {
-	static char *const argv[] = { "sh", NULL };
+	char device[32];
+
+	if (guest->network_count > 0 &&
+	    network_await(SHELL_NETWORK_SECONDS, device, sizeof(device))) {
+		printf("capsa: %s gets no address\n", device);
+		fflush(stdout);
+	}
+}
+
+/* Bash edits lines and expands "!" unless told not to: it shows and takes what
+ * is typed as it is. */
+static _Noreturn void become_shell(const struct guest *guest)
+{
+	static char *const sh[] = { "sh", NULL };
+	static char *const bash[] = { "bash", "--norc", "--noediting", "+H",
+				      NULL };
 	static char *const env[] = { "HOME=/",
 				     "PATH=/sbin:/bin:/usr/sbin:/usr/bin",
 				     "PS1=capsa# ", NULL };
+	int fd;
 
-	if (access(SHELL, X_OK))
+	child_begin();
+	fd = open(guest->console, O_RDWR);
+	for (int i = 0; fd >= 0 && i < 3; i++)
+		dup2(fd, i);
+	ioctl(0, TIOCSCTTY, 1);
+	await_network(guest);
+	execve("/bin/bash", bash, env);
+	execve("/bin/sh", sh, env);
+	_exit(127);
+}
+
+static void start_shell(struct guest *guest)
+{
+	if (access("/bin/sh", X_OK))
 		return;
 	guest->shell = fork();
-	if (guest->shell == 0) {
-		int fd;
-
-		child_begin();
-		fd = open(guest->console, O_RDWR);
-		for (int i = 0; fd >= 0 && i < 3; i++)
-			dup2(fd, i);
-		ioctl(0, TIOCSCTTY, 1);
-		execve(SHELL, argv, env);
-		_exit(127);
-	}
+	if (guest->shell == 0)
+		become_shell(guest);
 	if (guest->shell < 0) {
 		boot_note("shell", errno, NULL);
 		guest->shell = 0;

@@ -24,6 +24,7 @@ const {
   MachineError,
   ConsoleError,
   PoolError,
+  VsockError,
   KernelCmdlineError,
   ...others
 } = Failure.reasons
@@ -76,6 +77,13 @@ const sections: ReadonlyArray<Section> = [
       "A pool cannot be made, or has no machine for who asks. A pool itself outlives the failures of its machines, and goes on when their cause has passed.",
     errors: { PoolError },
     example: "PoolError.ts"
+  },
+  {
+    title: "VsockError",
+    about:
+      "A connection between host and guest did not come about, or has ended ([Vsock](VSOCK.md)). `port` is the one it is about.",
+    errors: { VsockError },
+    example: "VsockError.ts"
   },
   {
     title: "KernelCmdlineError",

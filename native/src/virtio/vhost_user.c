@@ -47,7 +47,7 @@ struct vhost_user {
 	struct virtio_transport transport; /* first: found from it */
 	struct virtio_device *device;
 	struct loop *loop;
-	int socket;
+	struct vhost_user_peer peer;
 	uint32_t queue_count;
 	pthread_t thread;
 	bool threaded;
@@ -384,19 +384,32 @@ static int user_handle(struct vhost_user *user,
 		return -EPROTO;
 	size = user_answer(user, message);
 	if (size >= 0)
-		return vhost_user_reply(user->socket, message, (uint32_t)size);
+		return vhost_user_reply(user->peer.socket, message,
+					(uint32_t)size);
 	result = user_apply(user, message);
 	if (message->header.request == VHOST_USER_GET_VRING_BASE)
 		return result < 0 ? result
 				  : vhost_user_reply(
-					    user->socket, message,
+					    user->peer.socket, message,
 					    sizeof(message->payload.vring));
 	if (!wants_reply)
 		return result;
 	message->payload.number = result < 0;
-	result = vhost_user_reply(user->socket, message,
+	result = vhost_user_reply(user->peer.socket, message,
 				  sizeof(message->payload.number));
 	return message->payload.number ? -EPROTO : result;
+}
+
+/* Nobody is served any more, and the other end notices. */
+static void user_end(struct vhost_user *user)
+{
+	shutdown(user->peer.socket, SHUT_RDWR);
+	for (uint32_t i = 0; i < user->queue_count; i++)
+		virtio_notifier_stop(&user->queues[i].notifier, user->loop);
+	pthread_mutex_lock(&user->device->lock);
+	virtio_device_stop(user->device);
+	pthread_mutex_unlock(&user->device->lock);
+	foreign_memory_unmap(&user->memory);
 }
 
 static void *user_main(void *argument)
@@ -406,25 +419,25 @@ static void *user_main(void *argument)
 	int result;
 
 	do {
-		result = vhost_user_receive(user->socket, &message);
+		result = vhost_user_receive(user->peer.socket, &message);
 		if (result == 0)
 			result = user_handle(user, &message);
 		vhost_user_close_fds(&message);
 	} while (result == 0);
-	/* The other end notices, too. */
-	shutdown(user->socket, SHUT_RDWR);
+	user_end(user);
+	user->peer.gone(user->peer.owner);
 	return NULL;
 }
 
 int vhost_user_create(struct vhost_user **out, struct virtio_device *device,
-		      uint32_t queue_count, int socket, struct loop *loop)
+		      uint32_t queue_count, const struct vhost_user_peer *peer,
+		      struct loop *loop)
 {
 	struct vhost_user *user = calloc(1, sizeof(*user));
 	int result;
 
 	if (!user) {
 		device->ops->destroy(device);
-		close(socket);
 		return -ENOMEM;
 	}
 	user->transport = (struct virtio_transport) {
@@ -434,7 +447,7 @@ int vhost_user_create(struct vhost_user **out, struct virtio_device *device,
 	};
 	user->device = device;
 	user->loop = loop;
-	user->socket = socket;
+	user->peer = *peer;
 	user->queue_count = queue_count;
 	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++) {
 		user->queues[i].notifier.source.fd = -1;
@@ -457,19 +470,12 @@ void vhost_user_destroy(struct vhost_user *user)
 {
 	if (!user)
 		return;
-	shutdown(user->socket, SHUT_RDWR);
+	shutdown(user->peer.socket, SHUT_RDWR);
 	if (user->threaded)
 		pthread_join(user->thread, NULL);
 	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		virtio_notifier_stop(&user->queues[i].notifier, user->loop);
-	pthread_mutex_lock(&user->device->lock);
-	virtio_device_stop(user->device);
-	pthread_mutex_unlock(&user->device->lock);
-	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
 		if (user->queues[i].call_fd >= 0)
 			close(user->queues[i].call_fd);
-	foreign_memory_unmap(&user->memory);
-	close(user->socket);
 	pthread_mutex_destroy(&user->device->lock);
 	user->device->ops->destroy(user->device);
 	free(user);

@@ -19,16 +19,28 @@
 
 struct vhost_user;
 
+/* Who is served, and who wants to know when that is over. */
+struct vhost_user_peer {
+	int socket; /* a connected stream socket; borrowed */
+	/*
+	 * The other end has hung up, broke the rules, or the socket was shut
+	 * down here. The rings rest and guest memory is let go. Called once,
+	 * on the socket's thread, as the last that it does.
+	 */
+	void (*gone)(void *owner);
+	void *owner;
+};
+
 /*
  * Serves the first queue_count queues of device (the front-end may keep others
- * for itself) to whoever is at the other end of socket, a connected stream
- * socket, on a thread of its own. Owns both from here on, also when it fails.
- * Queue work runs on loop. 0 or -errno.
+ * for itself) to peer on a thread of its own. Owns device from here on, also
+ * when it fails. Queue work runs on loop. 0 or -errno.
  */
 int vhost_user_create(struct vhost_user **out, struct virtio_device *device,
-		      uint32_t queue_count, int socket, struct loop *loop);
+		      uint32_t queue_count, const struct vhost_user_peer *peer,
+		      struct loop *loop);
 
-/* Hangs up, waits for all that is under way, frees. NULL is fine. */
+/* Hangs up, waits until the peer is gone, frees. NULL is fine. */
 void vhost_user_destroy(struct vhost_user *user);
 
 #endif

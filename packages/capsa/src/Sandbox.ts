@@ -4,8 +4,8 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import * as Launch from "./internal/launch.ts"
 import type { SignalName } from "./internal/agent/signals.ts"
+import * as Launch from "./internal/launch.ts"
 import type { StopOptions, Vm } from "./Vm.ts"
 
 export type { SignalName }
@@ -220,10 +220,7 @@ export interface Agent {
    */
   readonly exec: (command: Command, options?: ExecOptions) => Effect.Effect<ExecResult, SandboxError>
   /** Starts a command. */
-  readonly spawn: (
-    command: Command,
-    options?: SpawnOptions
-  ) => Effect.Effect<SandboxProcess, SandboxError, Scope.Scope>
+  readonly spawn: (command: Command, options?: SpawnOptions) => Effect.Effect<SandboxProcess, SandboxError, Scope.Scope>
   readonly files: SandboxFiles
   /**
    * Copies a file or folder of the host into the guest, as the path that is given, merging folders. Modes, times and links are

@@ -18,6 +18,8 @@ import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { Console } from "./Console.ts"
 import * as Launch from "./internal/launch.ts"
+import type { VmNetwork } from "./VmNetwork.ts"
+import type { Vsock } from "./Vsock.ts"
 
 /** @category models */
 export interface StopOptions {
@@ -55,6 +57,8 @@ export interface Vm {
   /** The stages reached so far and from now on, each once, as they become known; ends with the machine. */
   readonly stageChanges: Stream.Stream<BootStage>
   readonly console: Console
+  /** Connections to the guest, and from it, by port number. */
+  readonly vsock: Vsock
   /**
    * Presses the power button and waits; kills the machine when the grace period is over or the button is out of order.
    * Tells how it ended. Once begun it is carried through, also if the caller is interrupted; of several callers' grace
@@ -70,6 +74,7 @@ export interface Vm {
   /** Lets them go on. Does nothing to one that runs; fails as `pause` does. */
   readonly resume: Effect.Effect<void, MachineError>
   readonly stats: Effect.Effect<MachineStats, MachineError>
+  readonly network: VmNetwork
 }
 
 /**

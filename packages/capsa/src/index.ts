@@ -8,6 +8,10 @@ export {
   type Finding,
   MachineError,
   type MachineStats,
+  type NetworkDecision,
+  type NetworkFlow,
+  type NetworkLogLine,
+  NetworkPolicy,
   type PassedOver,
   PoolError,
   type ProbeReport,
@@ -18,7 +22,8 @@ export {
   VmConfigError,
   VmError,
   VmExit,
-  VmStatus
+  VmStatus,
+  VsockError
 } from "@capsa/core"
 export * as Failure from "@capsa/core/Failure"
 export * as KernelCmdline from "@capsa/core/KernelCmdline"
@@ -40,4 +45,6 @@ export * as Logging from "./Logging.ts"
 export * as Metrics from "./Metrics.ts"
 export * as Sandbox from "./Sandbox.ts"
 export * as Vm from "./Vm.ts"
+export type { VmNetwork } from "./VmNetwork.ts"
 export * as VmPool from "./VmPool.ts"
+export * as Vsock from "./Vsock.ts"

@@ -11,6 +11,10 @@ import type {
   BackendName,
   BootStage,
   MachineStats,
+  NetworkDecision,
+  NetworkFlow,
+  NetworkLogLine,
+  NetworkPolicy,
   VmConfig,
   VmExit,
   VmStatus
@@ -28,8 +32,10 @@ import type {
   RunResult
 } from "./Console.ts"
 import * as Session from "./internal/session.ts"
+import * as VsockFacade from "./internal/vsockFacade.ts"
 import type { Vm as Machine, StopOptions, VmBackend } from "./Vm.ts"
 import type { VmPoolOptions, VmPoolStats } from "./VmPool.ts"
+import type { ConnectOptions, VsockPoolOptions, VsockPoolStats } from "./Vsock.ts"
 
 export {
   BackendError,
@@ -42,7 +48,8 @@ export {
   VmConfigError,
   type VmError,
   type VmExit,
-  type VmStatus
+  type VmStatus,
+  VsockError
 } from "@capsa/core"
 
 /** @category models */
@@ -88,6 +95,53 @@ export interface Console {
   eof(options?: CallOptions): Promise<void>
 }
 
+/** As in `capsa`. @category models */
+export interface Network {
+  /** What would be decided about a connection now, and why. */
+  explain(flow: NetworkFlow, options?: CallOptions): Promise<NetworkDecision>
+  /** Gives it other rules, which hold from the next packet on. */
+  setPolicy(policy: NetworkPolicy, options?: CallOptions): Promise<void>
+  /** What was denied or noted so far and from now on, each line given to one reader. */
+  readonly log: AsyncIterable<NetworkLogLine>
+}
+
+/** A connection between host and guest. `await using` closes it; one of a pool goes back there. @category models */
+export interface VsockConnection extends AsyncDisposable {
+  /** The guest's port of a connection to it; the host's of one that the guest made. */
+  readonly port: number
+  /** What the guest sends, until it says that it sends no more; read as fast as it is asked for. */
+  readonly readable: AsyncIterable<Uint8Array>
+  /** Sends bytes or UTF-8 text; waits while the guest's program does not read. */
+  write(data: string | Uint8Array, options?: CallOptions): Promise<void>
+  /** Says that this side sends no more; the guest may go on. */
+  end(options?: CallOptions): Promise<void>
+  close(): Promise<void>
+}
+
+/** As in `capsa`. @category models */
+export interface VsockPool extends AsyncDisposable {
+  /** A connection for the caller alone, which its `close` gives back. */
+  acquire(options?: CallOptions): Promise<VsockConnection>
+  /** The same to another port. */
+  acquireTo(port: number, options?: CallOptions): Promise<VsockConnection>
+  stats(): Promise<VsockPoolStats>
+  close(): Promise<void>
+}
+
+/** As in `capsa`. @category models */
+export interface Vsock {
+  /** Connects to a port of the guest. */
+  connect(port: number, options?: ConnectOptions & CallOptions): Promise<VsockConnection>
+  /**
+   * Connections of the guest to a port of the host, listened at from the first call of `next` on. The end of the iteration
+   * closes those that are open.
+   */
+  listen(port: number): AsyncIterable<VsockConnection>
+  pool(options: VsockPoolOptions): Promise<VsockPool>
+  /** The Unix socket that other programs connect to. */
+  readonly path: string | undefined
+}
+
 /**
  * A machine that came up. `await using` kills it at the end of the block; so does `close`. It may end earlier, and then all of
  * this still answers.
@@ -100,6 +154,7 @@ export interface Vm extends AsyncDisposable {
   readonly config: VmConfig
   readonly backend: VmBackend
   readonly console: Console
+  readonly vsock: Vsock
   status(): Promise<VmStatus>
   /** From the present status to `Ended`. */
   readonly statusChanges: AsyncIterable<VmStatus>
@@ -113,6 +168,7 @@ export interface Vm extends AsyncDisposable {
   pause(options?: CallOptions): Promise<void>
   resume(options?: CallOptions): Promise<void>
   stats(): Promise<MachineStats>
+  readonly network: Network
   /** Kills the machine, if it runs, and gives back all that it holds. */
   close(): Promise<void>
 }
@@ -183,7 +239,8 @@ export const pool = async ({ backend, ready, reset, ...options }: PoolOptions): 
   }
 }
 
-const facade = (vm: Machine, close: Effect.Effect<unknown>, { iterate, run }: Session.Runner): Vm => {
+const facade = (vm: Machine, close: Effect.Effect<unknown>, runner: Session.Runner): Vm => {
+  const { iterate, run } = runner
   const { console } = vm
   const closed = async () => void (await run(close))
   return {
@@ -205,6 +262,7 @@ const facade = (vm: Machine, close: Effect.Effect<unknown>, { iterate, run }: Se
       interrupt: (options) => run(console.interrupt, options),
       eof: (options) => run(console.eof, options)
     },
+    vsock: VsockFacade.make(vm.vsock, runner),
     status: () => run(vm.status),
     statusChanges: iterate(vm.statusChanges),
     stages: () => run(vm.stages),
@@ -215,6 +273,11 @@ const facade = (vm: Machine, close: Effect.Effect<unknown>, { iterate, run }: Se
     pause: (options) => run(vm.pause, options),
     resume: (options) => run(vm.resume, options),
     stats: () => run(vm.stats),
+    network: {
+      explain: (flow, options) => run(vm.network.explain(flow), options),
+      setPolicy: (policy, options) => run(vm.network.setPolicy(policy), options),
+      log: iterate(vm.network.log)
+    },
     close: closed,
     [Symbol.asyncDispose]: closed
   }

@@ -1,6 +1,7 @@
 /** The agent as a process of this host: all that it does but for bringing a guest up. */
-import * as Layer from "effect/Layer"
+
 import { layer } from "@capsa/testing"
+import * as Layer from "effect/Layer"
 import { hostedAgent } from "./fixtures/hostedAgent.ts"
 import { suite, TestAgent, testerOf } from "./fixtures/sandboxSuite.ts"
 

@@ -83,7 +83,7 @@ describe("Vm.launch", () => {
       expect(refused).toMatchObject({
         reason: "Unsupported",
         problems: [
-          { path: "vsock", refusal: { backend: "simulated", others: [] } },
+          { path: "vsock", refusal: { backend: "simulated", others: ["kvm"] } },
           { path: "main", refusal: { backend: "simulated", others: [] } }
         ]
       })

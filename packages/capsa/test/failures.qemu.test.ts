@@ -106,6 +106,17 @@ const causes: Record<(typeof ofGuests)[number], Cause<unknown, Backend | Scope.S
     happens: launch({ kernel, initrd }, { memory: "500GiB" }),
     says: { field: "memoryMib", subject: "512000", message: expect.stringContaining("host has less memory") }
   },
+  // A configuration's folder is looked at before; it may go away, or become a file, after that.
+  "VmBootError.ShareUnavailable": {
+    happens: bootPlan({ shares: [{ host: kernel, guest: "/data", mode: "ro", tag: "data", cache: "auto" }] }),
+    says: {
+      subject: kernel,
+      operation: "open",
+      errno: "ENOTDIR",
+      message: expect.stringContaining("folder"),
+      hint: expect.stringContaining("shares[].host")
+    }
+  },
   "VmBootError.HostResources": {
     happens: Effect.flatMap(program("ulimit -v 3000000"), (program) =>
       Effect.provide(bootPlan({ memoryMib: 2048 }), Qemu.layer({ program }))

@@ -107,12 +107,18 @@ const systemCalls = async (threads: ReadonlyArray<string>): Promise<Record<strin
   )
 }
 
-const timerCalls = /nanosleep|timer|alarm|poll|select|usleep/
+/**
+ * What a request of the guest for entropy costs: the notification wakes a worker (write, epoll_wait, read), which asks
+ * the kernel (getrandom) and interrupts the guest (ioctl), whose vCPU runs on (ioctl).
+ */
+const callsPerEntropyRequest = 6
+
+const timerCalls = /nanosleep|timer|alarm|select|^p?poll/
 
 describe("an idle machine on KVM", () => {
   layer(Kvm.layer)("in a process of its own", (it) => {
     it.live(
-      "rests: the monitor's threads make no system call, and no timer of theirs fires",
+      "rests: the monitor's threads make no system call but for the guest's, and no timer of theirs fires",
       () =>
         Effect.gen(function* () {
           const holder = yield* Effect.acquireRelease(
@@ -132,8 +138,11 @@ describe("an idle machine on KVM", () => {
           const calls = yield* Effect.promise(() => systemCalls(threads))
           const share = (processorTime(holder.pid, threads) - before) / watched
           yield* show(`idle for ${watched} s`, { threads: threads.length, share, calls })
-          // Time in an emulated processor proves nothing, so the share is shown only; being traced wakes a thread once.
-          expect(Object.values(calls).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(threads.length)
+          // Time in an emulated processor proves nothing, so the share is shown only. Being traced wakes a thread once;
+          // and Linux renews its entropy from virtio-rng every few seconds.
+          const { getrandom: requests = 0 } = calls
+          const total = Object.values(calls).reduce((sum, count) => sum + count, 0)
+          expect(total).toBeLessThanOrEqual(threads.length + callsPerEntropyRequest * requests)
           expect(Object.keys(calls).filter((name) => timerCalls.test(name))).toEqual([])
         }),
       300_000

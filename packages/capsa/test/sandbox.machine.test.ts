@@ -45,7 +45,9 @@ describe(`a sandbox on ${backendName}${cause}`, () => {
       expect((yield* sandbox.stages).map(({ name }) => name)).toContain("agent")
       expect(yield* sandbox.info).toMatchObject({ hostname: "my-sandbox.1" })
       yield* sandbox.console.expect("capsa# ", { timeout: "1 minute" })
-      expect(yield* sandbox.console.run("hostname", { timeout: "1 minute" })).toMatchObject({ output: "my-sandbox.1\n" })
+      expect(yield* sandbox.console.run("hostname", { timeout: "1 minute" })).toMatchObject({
+        output: "my-sandbox.1\n"
+      })
       expect(yield* sandbox.exec("cat /proc/1/comm")).toMatchObject({ stdout: "init\n" })
       const mounts = (yield* sandbox.info).mounts.map(({ target }) => target)
       for (const target of ["/proc", "/sys", "/dev", "/dev/pts", "/dev/shm", "/run", "/tmp", "/sys/fs/cgroup"]) {
@@ -56,7 +58,9 @@ describe(`a sandbox on ${backendName}${cause}`, () => {
   test("shutdown: processes are asked, then the machine switches itself off", () =>
     Effect.gen(function* () {
       const sandbox = yield* launch()
-      const polite = yield* sandbox.spawn("trap 'echo bye >/dev/console; exit 0' TERM; echo ready; while :; do sleep 0.1; done")
+      const polite = yield* sandbox.spawn(
+        "trap 'echo bye >/dev/console; exit 0' TERM; echo ready; while :; do sleep 0.1; done"
+      )
       yield* sandbox.exec(["sleep", "0.5"])
       expect(yield* sandbox.shutdown({ grace: "30 seconds" })).toEqual({ _tag: "PowerOff" })
       expect(yield* polite.exit).toEqual({ exitCode: 0 })
@@ -85,7 +89,12 @@ describe(`a sandbox on ${backendName}${cause}`, () => {
 
   test("main: the machine ends with it, with its status", () =>
     Effect.gen(function* () {
-      const main = { argv: ["sh", "-c", 'echo "$GREETING from $(pwd) as $(id -u)"; exit 7'], env: { GREETING: "hello" }, cwd: "/tmp", user: "nobody" }
+      const main = {
+        argv: ["sh", "-c", 'echo "$GREETING from $(pwd) as $(id -u)"; exit 7'],
+        env: { GREETING: "hello" },
+        cwd: "/tmp",
+        user: "nobody"
+      }
       const vm = yield* Vm.launch({ boot: quick, memory: "128MiB", readyTimeout, main })
       expect(yield* vm.wait).toEqual({ _tag: "PowerOff", status: 7 })
       expect(Buffer.from(yield* vm.console.history).toString()).toContain("hello from /tmp as 65534")
@@ -95,7 +104,9 @@ describe(`a sandbox on ${backendName}${cause}`, () => {
     Effect.gen(function* () {
       const killed = yield* launch({ main: { argv: ["sh", "-c", "kill -KILL $$"] } })
       expect(yield* killed.wait).toEqual({ _tag: "PowerOff", status: 137 })
-      const polite = yield* launch({ main: { argv: ["sh", "-c", "trap 'exit 9' TERM; echo main runs; while :; do sleep 0.1; done"] } })
+      const polite = yield* launch({
+        main: { argv: ["sh", "-c", "trap 'exit 9' TERM; echo main runs; while :; do sleep 0.1; done"] }
+      })
       yield* polite.console.expect("main runs", { timeout: "1 minute" })
       expect(yield* polite.stop({ grace: "1 minute" })).toEqual({ _tag: "PowerOff", status: 9 })
     }))
@@ -116,7 +127,12 @@ describe(`a sandbox on ${backendName}${cause}`, () => {
     Effect.gen(function* () {
       const boot = { ...quick, cmdline: "capsa.init=/bin/sh" }
       const error = yield* Effect.flip(launch({ boot, readyTimeout: "40 seconds" }))
-      expect(error).toMatchObject({ _tag: "VmBootError", reason: "Timeout", stage: "init", hint: expect.stringContaining("agent") })
+      expect(error).toMatchObject({
+        _tag: "VmBootError",
+        reason: "Timeout",
+        stage: "init",
+        hint: expect.stringContaining("agent")
+      })
     }))
 
   test("a guest that ends first says how", () =>

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { copyInput, copyOutput } from "./Attach.ts"
 import { RunError, UsageError } from "./CliError.ts"
+import { networkOf, withoutNetwork } from "./network.ts"
 import { type RunOptions, withoutKernel } from "./options.ts"
 import { statusOf, Told, toData, writeJson } from "./Report.ts"
 import { Stdio } from "./Stdio.ts"
@@ -37,8 +38,22 @@ export type RunReport = typeof RunReport.Type
 const layerOf = (name: RunOptions["backend"]): Layer.Layer<Backend, BackendError> =>
   Backends.candidates.find((candidate) => candidate.name === name)?.layer ?? Backends.auto
 
-const configOf = ({ kernel, initrd, cmdline, cpus, memory, name, limit }: RunOptions): VmConfig => ({
+const configOf = ({
+  kernel,
+  initrd,
+  cmdline,
+  disk,
+  share,
+  cpus,
+  memory,
+  name,
+  limit,
+  ...network
+}: RunOptions): VmConfig => ({
   boot: kernel === undefined ? undefined : { kernel, initrd, cmdline },
+  disks: disk,
+  shares: share,
+  network: networkOf(network),
   cpus,
   memory,
   name,
@@ -129,6 +144,11 @@ export const run = Effect.fn("run")(function* (options: RunOptions) {
   if (stray !== undefined) {
     const detail = `${stray} goes with --kernel.`
     return yield* new UsageError({ reason: "Conflict", detail, hint: "Name the kernel: --kernel vmlinuz." })
+  }
+  const unreachable = withoutNetwork(options)
+  if (unreachable !== undefined) {
+    const detail = `${unreachable} goes with a network.`
+    return yield* new UsageError({ reason: "Conflict", detail, hint: "Leave out --net none." })
   }
   const { stderr } = yield* Stdio
   const report = yield* session(options).pipe(withProgress, Effect.provide(layerOf(options.backend)))

@@ -1,5 +1,5 @@
 /** The options of the verbs. */
-import { type LimitsConfig, MemorySize } from "@capsa/core"
+import { type DiskConfig, type LimitsConfig, MemorySize, type ShareConfig } from "@capsa/core"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import * as Options from "@effect/cli/Options"
 import * as ValidationError from "@effect/cli/ValidationError"
@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { parsePublish, parseTarget } from "./network.ts"
 
 /** What runs the machine, as the command line names it. @category models */
 export const backendNames = ["auto", "kvm", "qemu"] as const
@@ -14,14 +15,30 @@ export const backendNames = ["auto", "kvm", "qemu"] as const
 /** `undefined` where the option is not given. */
 const optional = <A>(option: Options.Options<A>) => Options.map(Options.optional(option), Option.getOrUndefined)
 
-const parsed = <A>(name: string, words: string, example: string, parse: (text: string) => A | undefined) =>
+/** An option whose text means something: what it is called, and how it is written. */
+interface Meaning<A> {
+  readonly name: string
+  readonly words: string
+  readonly example: string
+  readonly parse: (text: string) => A | undefined
+}
+
+const read =
+  <A>({ name, words, example, parse }: Meaning<A>) =>
+  (text: string) =>
+    Effect.mapError(Effect.fromNullable(parse(text)), () =>
+      ValidationError.invalidValue(HelpDoc.p(`--${name}: "${text}" is no ${words}; write it like ${example}`))
+    )
+
+const parsed = <A>(name: string, words: string, example: string, parse: Meaning<A>["parse"]) =>
+  Options.text(name).pipe(Options.withPseudoName(words), Options.mapEffect(read({ name, words, example, parse })))
+
+/** One that may be given several times. */
+const several = <A>(name: string, words: string, example: string, parse: Meaning<A>["parse"]) =>
   Options.text(name).pipe(
     Options.withPseudoName(words),
-    Options.mapEffect((text) =>
-      Effect.mapError(Effect.fromNullable(parse(text)), () =>
-        ValidationError.invalidValue(HelpDoc.p(`--${name}: "${text}" is no ${words}; write it like ${example}`))
-      )
-    )
+    Options.repeated,
+    Options.mapEffect(Effect.forEach(read({ name, words, example, parse })))
   )
 
 /** With its unit: a plain number would leave open what it counts. */
@@ -54,6 +71,21 @@ export const parseLimits = (text: string): LimitsConfig | undefined =>
     Option.getOrUndefined
   )
 
+/** "root.img", "data.img:ro", "base.img:ephemeral"; what is behind the last colons are words that are known. */
+export const parseDisk = (text: string): DiskConfig | undefined => {
+  const [, path = "", words = ""] = /^(.+?)((?::(?:ro|ephemeral))*)$/.exec(text) ?? []
+  if (path === "") return undefined
+  const has = (word: string) => words.split(":").includes(word)
+  return { path, ...(has("ro") && { readOnly: true }), ...(has("ephemeral") && { ephemeral: true }) }
+}
+
+/** "src:/src", "src:/src:rw". */
+export const parseShare = (text: string): ShareConfig | undefined => {
+  const [, host, guest, mode] = /^(.+?):(\/[^:]*)(?::(ro|rw))?$/.exec(text) ?? []
+  if (host === undefined || guest === undefined) return undefined
+  return { host, guest, ...((mode === "ro" || mode === "rw") && { mode }) }
+}
+
 const described = (description: string) => Options.withDescription(description)
 
 const json = Options.boolean("json").pipe(described("Print the result, or the error, as JSON on stdout."))
@@ -73,6 +105,8 @@ export const program = {
   json: Options.boolean("json").pipe(described("With --check-system: print the findings as JSON."))
 }
 
+const rules = "example.org, *.example.org:443, 10.0.0.0/8:8000-8099/tcp or *:22"
+
 /** The options of `capsa run`. */
 export const run = {
   kernel: Options.text("kernel").pipe(
@@ -88,6 +122,29 @@ export const run = {
   cmdline: Options.text("cmdline").pipe(
     described("Parameters of that kernel; they win over those that capsa adds."),
     optional
+  ),
+  disk: several("disk", "disk", "root.img, data.img:ro or base.img:ephemeral", parseDisk).pipe(
+    described("Disk from an image; with a kernel of your own the first has the root. May be given several times.")
+  ),
+  share: several("share", "share", "src:/src or out:/out:rw", parseShare).pipe(
+    described("Folder of this host and where the guest has it, :ro (if absent) or :rw. May be given several times.")
+  ),
+  net: Options.choice("net", ["none", "user"] as const).pipe(
+    described("How the machine reaches a network: user is through this host. user if one of the next three is there."),
+    optional
+  ),
+  publish: several("publish", "port", "8080:80, 0.0.0.0:8080:80 or 5353:53/udp", parsePublish).pipe(
+    described(
+      "Port of this host that leads to one of the guest: [ADDR:]HOST:GUEST[/tcp|udp]. May be given several times."
+    )
+  ),
+  allow: several("allow", "rule", rules, parseTarget).pipe(
+    described(`What the machine may reach, and nothing else: ${rules}. May be given several times.`)
+  ),
+  deny: several("deny", "rule", rules, parseTarget).pipe(
+    described(
+      "What the machine may not reach, written the same way; it goes before --allow. May be given several times."
+    )
   ),
   cpus: parsed("cpus", "number", "2", parseCount).pipe(described("Virtual processors. 1 if absent."), optional),
   memory: parsed("memory", "size", "512MiB or 2GiB", parseSize).pipe(

@@ -11,6 +11,7 @@ import * as KernelCmdline from "./KernelCmdline.ts"
 import type { KernelCmdlineError } from "./KernelCmdlineError.ts"
 import { LimitsConfig } from "./LimitsConfig.ts"
 import { toMib } from "./MemorySize.ts"
+import { make as makeNetwork, NetworkPlan } from "./NetworkPlan.ts"
 import type { ShareConfig } from "./ShareConfig.ts"
 import type { VmConfig } from "./VmConfig.ts"
 import { VmConfigError } from "./VmConfigError.ts"
@@ -60,8 +61,12 @@ export const BootPlan = Schema.Struct({
   shares: Schema.Array(SharePlan),
   /** Whether the guest has a balloon to give memory back with. */
   balloon: Schema.Boolean,
-  /** Whether the guest has a port for its agent. */
-  agent: Schema.Boolean,
+  /** Whether the guest has a port of virtio-serial for its agent, because its agent cannot be reached by vsock. */
+  agentPort: Schema.Boolean,
+  /** Absent: the machine has none. */
+  network: Schema.optional(NetworkPlan),
+  /** Whether host and guest can connect to each other by port number. */
+  vsock: Schema.Boolean,
   /** What the backend's process may take of the host. */
   limits: Schema.optional(LimitsConfig)
 })
@@ -110,7 +115,10 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
   if (isFirmware(boot)) return yield* noFirmware
   const images = boot ?? options.images
   if (images === undefined) return yield* noKernel
+  const network = makeNetwork(config.network ?? defaults.network, options.id)
   const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
+  const wantsAgent = options.agent ?? false
+  const { vsock } = options.capabilities.features
   return {
     id: options.id,
     name: config.name ?? defaultName(options.id),
@@ -124,7 +132,9 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     disks: (config.disks ?? []).map((disk, index) => diskPlan(path, disk, index)),
     shares: (config.shares ?? []).map((share, index) => sharePlan(path, share, index)),
     balloon: config.balloon ?? false,
-    agent: options.agent ?? false,
+    agentPort: wantsAgent && !vsock.supported,
+    ...(network === undefined ? {} : { network }),
+    vsock: config.vsock === true || (wantsAgent && vsock.supported),
     ...(config.limits === undefined ? {} : { limits: config.limits })
   } satisfies BootPlan
 })
@@ -143,14 +153,17 @@ const sharePlan = (path: Path.Path, share: ShareConfig, index: number): SharePla
   host: path.resolve(share.host),
   guest: share.guest,
   mode: share.mode ?? defaults.shareMode,
-  tag: share.tag ?? `${defaults.shareTag}${index}`,
+  tag: tagOf(share, index),
   cache: share.cache ?? defaults.shareCache,
   ...(share.uid === undefined ? {} : { uid: share.uid })
 })
 
+const tagOf = ({ tag }: ShareConfig, index: number): string => tag ?? `${defaults.shareTag}${index}`
+
 /**
  * The kernel command line of a configuration, within the limit of the backend's architecture: what every machine should
- * have, the disk that has the root, then what the backend and the guest's images need, then what the user says, and the early console.
+ * have, the disk that has the root, then what the backend and the guest's images need, where the built-in guest mounts
+ * the shares, then what the user says, and the early console.
  */
 export const commandLine = (
   config: VmConfig,
@@ -164,6 +177,7 @@ export const commandLine = (
       yield* KernelCmdline.make([consoleParameters[device], ...machineParameters, ...rootParameters(config)]),
       yield* KernelCmdline.parse(options.capabilities.kernelParameters ?? ""),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
+      yield* KernelCmdline.make(shareParameters(config)),
       yield* KernelCmdline.parse(boot?.cmdline ?? ""),
       yield* KernelCmdline.make([earlyOutput])
     )
@@ -194,6 +208,31 @@ const rootParameters = ({ boot, disks = [] }: VmConfig): ReadonlyArray<KernelCmd
   if (boot === undefined || first === undefined) return []
   return [{ key: "root", value: "/dev/vda" }, { key: first.readOnly === true ? "ro" : "rw" }]
 }
+
+/** A kernel of one's own mounts them itself; the built-in guest is told where. */
+const shareParameters = ({ boot, shares = [] }: VmConfig): ReadonlyArray<KernelCmdline.Parameter> =>
+  boot !== undefined
+    ? []
+    : shares
+        .map((share, index) => ({
+          tag: tagOf(share, index),
+          mode: share.mode ?? defaults.shareMode,
+          guest: share.guest.replace(/\/+/g, "/")
+        }))
+        // A share may be mounted in another one, which must be there first.
+        .toSorted((one, other) => compare(one.guest, other.guest))
+        .map(({ tag, mode, guest }) => ({ key: "capsa.share", value: `${tag}:${mode}:${percentEncoded(guest)}` }))
+
+const compare = (one: string, other: string): number => (one < other ? -1 : Number(one > other))
+
+/** Without anything that the kernel, or a shell, would take for more than itself. */
+const percentEncoded = (path: string): string =>
+  [...new TextEncoder().encode(path)]
+    .map((byte) => {
+      const character = String.fromCharCode(byte)
+      return /[\w./-]/.test(character) ? character : `%${byte.toString(16).padStart(2, "0")}`
+    })
+    .join("")
 
 const noKernel = new VmConfigError({
   reason: "Invalid",

@@ -12,6 +12,7 @@ import * as Sandbox from "./SandboxError.ts"
 import * as State from "./StateError.ts"
 import * as VmBoot from "./VmBootError.ts"
 import * as VmConfig from "./VmConfigError.ts"
+import * as Vsock from "./VsockError.ts"
 
 export { docsOf, type FailureReason, type FailureReasons } from "./FailureReason.ts"
 
@@ -25,6 +26,7 @@ export const Failure = Schema.Union(
   Console.ConsoleError,
   Sandbox.SandboxError,
   Pool.PoolError,
+  Vsock.VsockError,
   KernelCmdline.KernelCmdlineError
 )
 /** @category models */
@@ -40,6 +42,7 @@ export const reasons = {
   ConsoleError: Console.reasons,
   SandboxError: Sandbox.reasons,
   PoolError: Pool.reasons,
+  VsockError: Vsock.reasons,
   KernelCmdlineError: KernelCmdline.reasons
 } as const satisfies Record<Failure["_tag"], unknown>
 

@@ -51,7 +51,8 @@ export const reasons = {
     remedy: "It has closed its input or ended: `exit` tells."
   },
   Busy: {
-    happened: "The guest runs as many commands and transfers as its agent takes at a time, or has no room for one more.",
+    happened:
+      "The guest runs as many commands and transfers as its agent takes at a time, or has no room for one more.",
     retryable: true,
     remedy: "Wait for some of them to end: the agent takes 256."
   },

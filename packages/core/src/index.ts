@@ -10,7 +10,7 @@ export { DiskConfig } from "./DiskConfig.ts"
 export { Failure } from "./Failure.ts"
 export { KernelCmdlineError } from "./KernelCmdlineError.ts"
 export { IoLimits, LimitsConfig } from "./LimitsConfig.ts"
-export type { Channel, Machine, MachineStats } from "./Machine.ts"
+export type { BalloonStats, Channel, GuestMemory, Machine, MachineStats } from "./Machine.ts"
 export { MachineError } from "./MachineError.ts"
 export { MainConfig } from "./MainConfig.ts"
 export { MemorySize } from "./MemorySize.ts"
@@ -19,11 +19,21 @@ export {
   NetworkConfig,
   NetworkPolicy,
   PolicyRule,
+  PolicyRules,
   PortForward,
   SwitchNetwork,
   TapNetwork,
   UserNetwork
 } from "./NetworkConfig.ts"
+export type {
+  ClosedRange,
+  MachineNetwork,
+  NetworkDecision,
+  NetworkFlow,
+  NetworkLogLine,
+  NetworkReason
+} from "./NetworkFlow.ts"
+export { ForwardPlan, NetworkPlan, SwitchNetworkPlan, TapNetworkPlan, UserNetworkPlan } from "./NetworkPlan.ts"
 export { PoolError, PoolErrorReason } from "./PoolError.ts"
 export { Finding, ProbeReport } from "./Probe.ts"
 export { SandboxError, SandboxErrorReason } from "./SandboxError.ts"
@@ -36,3 +46,4 @@ export { VmConfigError, VmConfigProblem } from "./VmConfigError.ts"
 export { VmError } from "./VmError.ts"
 export { VmExit } from "./VmExit.ts"
 export { VmStatus } from "./VmStatus.ts"
+export { VsockError, VsockErrorReason } from "./VsockError.ts"

@@ -52,6 +52,26 @@ export const resolveFirst = Effect.fn("Apt.resolveFirst")(function* (names: Read
 })
 
 /**
+ * The packages `names`, and all that they depend on. Nothing that is only recommended comes along. See `resolve`.
+ *
+ * @since 0.1.0
+ * @category packages
+ */
+export const closure = Effect.fn("Apt.closure")(function* (names: ReadonlyArray<string>) {
+  yield* Effect.forEach(names, resolve, { discard: true })
+  const { options } = yield* state
+  const wanted = ["--no-install-recommends", "--simulate", "install", ...names]
+  const plan = yield* output(Command.make("apt-get", ...options, "-q", ...wanted))
+  const chosen = [...plan.toString().matchAll(/^Inst (\S+) \((\S+)/gm)].map(([, name, version]) => `${name}=${version}`)
+  const shown = yield* output(Command.make("apt-cache", ...options, "show", "--no-all-versions", ...chosen))
+  const packages = shown
+    .toString()
+    .split("\n\n")
+    .flatMap((text) => Option.toArray(described(text)))
+  return packages.toSorted((one, other) => (one.name < other.name ? -1 : 1))
+})
+
+/**
  * Tells one build of a package from any other; for cache keys.
  *
  * @since 0.1.0
@@ -90,26 +110,29 @@ export const retryWithFreshLists = <A, E, R>(
   )
 
 /**
- * Fetches a package and unpacks its files into `folder`. apt checks the archive against the signed lists.
+ * Fetches packages and unpacks their files into `folder`. apt checks the archives against the signed lists.
  *
  * @since 0.1.0
  * @category packages
  */
-export const unpack = Effect.fn("Apt.unpack")(function* (wanted: Package, folder: string) {
+export const unpack = Effect.fn("Apt.unpack")(function* (wanted: ReadonlyArray<Package>, folder: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const { options } = yield* state
-  yield* stage(`fetching ${wanted.name} ${wanted.version}`)
+  const names = wanted.map(({ name, version }) => `${name}=${version}`)
+  yield* stage(`fetching ${names.length === 1 ? names[0] : `${names.length} packages`}`)
   const { download, files, result } = yield* Effect.gen(function* () {
     const download = yield* fs.makeTempDirectoryScoped()
-    const get = Command.make("apt-get", ...options, "-q", "download", `${wanted.name}=${wanted.version}`)
+    const get = Command.make("apt-get", ...options, "-q", "download", ...names)
     const result = yield* run(Command.workingDirectory(get, download))
     return { download, files: yield* fs.readDirectory(download), result }
   }).pipe(Effect.catchTags({ BadArgument: unusable, SystemError: unusable }))
-  const archive = files.find((file) => file.endsWith(".deb"))
-  if (archive === undefined) return yield* unavailable(`${wanted.name} ${wanted.version}`, result.stderrTail)
-  yield* stage(`unpacking ${wanted.name}`)
-  yield* output(Command.make("dpkg-deb", "-x", path.join(download, archive), folder))
+  const archives = files.filter((file) => file.endsWith(".deb"))
+  if (archives.length < names.length) return yield* unavailable(names.join(", "), result.stderrTail)
+  for (const archive of archives.toSorted()) {
+    yield* stage(`unpacking ${archive}`)
+    yield* output(Command.make("dpkg-deb", "-x", path.join(download, archive), folder))
+  }
 }, Effect.scoped)
 
 const showFirst = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
@@ -124,13 +147,19 @@ const showFirst = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
 const show = Effect.fnUntraced(function* (name: string) {
   const { options } = yield* state
   const shown = yield* run(Command.make("apt-cache", ...options, "show", "--no-all-versions", name))
-  const field = (key: string) => new RegExp(`^${key}: (.*)$`, "m").exec(shown.stdout.toString())?.[1]
+  return described(shown.stdout.toString())
+})
+
+/** The package that a paragraph of the lists describes. */
+const described = (text: string): Option.Option<Package> => {
+  const field = (key: string) => new RegExp(`^${key}: (.*)$`, "m").exec(text)?.[1]
+  const name = field("Package")
   const version = field("Version")
   const sha256 = field("SHA256")
-  if (version === undefined || sha256 === undefined) return Option.none<Package>()
+  if (name === undefined || version === undefined || sha256 === undefined) return Option.none()
   const depends = (field("Depends") ?? "").split(",").flatMap((term) => /^[^\s|(:]+/.exec(term.trim()) ?? [])
-  return Option.some<Package>({ name, version, sha256, depends })
-})
+  return Option.some({ name, version, sha256, depends })
+}
 
 /**
  * Hooks of the system's configuration are dropped because they expect the system's own folders, and root.

@@ -41,9 +41,7 @@ export const kernel = Effect.gen(function* () {
   const modules = image.depends.filter((name) => name.startsWith("linux-modules-"))
   const packages = [image, ...(yield* Effect.forEach(modules, Apt.resolve))]
 
-  const folder = yield* Cache.entry("linux", packages.map(Apt.identity), (folder) =>
-    Effect.forEach(packages, (part) => Apt.unpack(part, folder), { discard: true })
-  )
+  const folder = yield* Cache.entry("linux", packages.map(Apt.identity), (folder) => Apt.unpack(packages, folder))
   const release = image.name.replace(/^linux-image-/, "")
   return {
     identity: packages.map(Apt.identity).join(", "),
@@ -61,7 +59,7 @@ export const kernel = Effect.gen(function* () {
  */
 export const busybox = Effect.gen(function* () {
   const found = yield* Apt.resolve("busybox-static")
-  const folder = yield* Cache.entry("busybox", [Apt.identity(found)], (folder) => Apt.unpack(found, folder))
+  const folder = yield* Cache.entry("busybox", [Apt.identity(found)], (folder) => Apt.unpack([found], folder))
   return { program: yield* inRootOrUsr(folder, "bin/busybox"), identity: Apt.identity(found) }
 }).pipe(Effect.withSpan("Debian.busybox"))
 

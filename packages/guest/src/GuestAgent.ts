@@ -84,7 +84,7 @@ const build = Effect.fn("GuestAgent.build")(
     const path = yield* Path.Path
     yield* stage("compiling the guest's agent")
     const work = yield* fs.makeTempDirectoryScoped({ directory: path.dirname(target) })
-    yield* Apt.unpack(musl, work)
+    yield* Apt.unpack([musl], work)
     yield* output(Command.make("make", "-C", folder, `BUILD=${target}`, `MUSL=${work}`))
   },
   Effect.scoped,

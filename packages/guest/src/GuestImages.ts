@@ -17,6 +17,7 @@ import { GuestError } from "./GuestError.ts"
 import * as Initrd from "./Initrd.ts"
 import * as KernelModules from "./KernelModules.ts"
 import * as TinyKernel from "./TinyKernel.ts"
+import * as Toolbox from "./Toolbox.ts"
 
 /**
  * What a machine needs to boot; absolute paths.
@@ -102,14 +103,28 @@ const buildTiny = Effect.gen(function* () {
   } satisfies TinyImage
 })
 
-/** What Debian and Ubuntu build as modules of the devices that a capsa machine has. */
+/**
+ * A disk with fio, git, e2fsprogs, socat and others, our init and the same shell prompt. The tiny kernel boots it as
+ * `root=/dev/vda`, without an initrd.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const toolbox = Effect.gen(function* () {
+  const recipe = [...Toolbox.recipe, yield* GuestAgent.sources]
+  return yield* Cache.remembered("toolbox", recipe, Toolbox.Toolbox, Apt.retryWithFreshLists(Toolbox.image))
+}).pipe(Effect.withSpan("GuestImages.toolbox"))
+
+/** What Debian and Ubuntu build as modules of the devices that a capsa machine has, and the usual file system of disks. */
 const guestModules = [
   "virtio_mmio",
   "virtio_pci",
   "virtio_console",
   "virtio_blk",
+  "ext4",
   "virtio_net",
   "virtio-rng",
+  "virtio_balloon",
   "virtiofs",
   "vmw_vsock_virtio_transport",
   "button",
@@ -131,7 +146,14 @@ const initrdFor = Effect.fnUntraced(function* <R>(
   const path = yield* Path.Path
   const agent = yield* GuestAgent.agent
   const busybox = yield* Debian.busybox
-  const inputs = [Initrd.revision, revision, ...guestModules, kernel, busybox.identity, ...Object.values(agent.provenance)]
+  const inputs = [
+    Initrd.revision,
+    revision,
+    ...guestModules,
+    kernel,
+    busybox.identity,
+    ...Object.values(agent.provenance)
+  ]
   const folder = yield* Cache.entry(name, inputs, (folder) =>
     Effect.gen(function* () {
       const program = yield* fs.readFile(busybox.program)

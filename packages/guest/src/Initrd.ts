@@ -27,7 +27,7 @@ export interface InitrdOptions {
  * @since 0.1.0
  * @category encoding
  */
-export const revision = "1"
+export const revision = "2"
 
 /**
  * The uncompressed archive: unpacking takes the guest longer than the host saves by a smaller file.

@@ -114,7 +114,7 @@ const build = Effect.fn("TinyKernel.build")(
     yield* checkTools
     // Beside the result, not in the temporary folder: the source tree may be more than a tmpfs holds.
     const work = yield* fs.makeTempDirectoryScoped({ directory: path.dirname(folder) })
-    yield* Apt.unpack(source, work)
+    yield* Apt.unpack([source], work)
     const packed = (yield* fs.readDirectory(path.join(work, "usr/src"))).find((file) => file.includes(".tar."))
     const tree = path.join(work, "tree")
     yield* fs.makeDirectory(tree)

@@ -1,5 +1,5 @@
 /**
- * `bun packages/guest/src/main.ts build [debian|tiny|all] [--update] [--json]`: builds images and prints their paths.
+ * `bun packages/guest/src/main.ts build [debian|tiny|toolbox|all] [--update] [--json]`: builds images and prints their paths.
  *
  * `--update` asks what the distribution offers now; otherwise what was built once stays.
  */
@@ -13,7 +13,7 @@ import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
-const usage = "usage: bun packages/guest/src/main.ts build [debian|tiny|all] [--update] [--json]\n"
+const usage = "usage: bun packages/guest/src/main.ts build [debian|tiny|toolbox|all] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 
@@ -23,17 +23,18 @@ const exitWith = (status: number) =>
   })
 
 const selections: Record<
-  "debian" | "tiny" | "all",
-  Effect.Effect<Record<string, GuestImages.GuestImage>, GuestError, BuildContext>
+  "debian" | "tiny" | "toolbox" | "all",
+  Effect.Effect<Record<string, Record<string, string>>, GuestError, BuildContext>
 > = {
   debian: Effect.all({ debian: GuestImages.debian }),
   tiny: Effect.all({ tiny: GuestImages.tiny }),
-  all: Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny })
+  toolbox: Effect.all({ toolbox: GuestImages.toolbox }),
+  all: Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny, toolbox: GuestImages.toolbox })
 }
 
 const isSelection = (name: string): name is keyof typeof selections => Object.hasOwn(selections, name)
 
-const table = (images: Record<string, object>) =>
+const table = (images: Record<string, Record<string, string>>) =>
   Object.entries(images)
     .flatMap(([image, paths]) => Object.entries(paths).map(([name, value]) => `${image}.${name} ${value}\n`))
     .join("")

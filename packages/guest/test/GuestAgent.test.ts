@@ -25,7 +25,7 @@ test("the same sources give the same bytes, wherever they lie", async () => {
   try {
     const { program } = await run(GuestAgent.agent)
     cpSync(sources, join(folder, "elsewhere"), { recursive: true })
-    await run(Effect.flatMap(Apt.resolve("musl-dev"), (musl) => Apt.unpack(musl, folder)))
+    await run(Effect.flatMap(Apt.resolve("musl-dev"), (musl) => Apt.unpack([musl], folder)))
     const made = Bun.spawnSync(["make", "-C", join(folder, "elsewhere"), `BUILD=${folder}/out`, `MUSL=${folder}`])
     expect(made.exitCode).toBe(0)
     expect(Buffer.compare(readFileSync(join(folder, "out/capsa-init")), readFileSync(program))).toBe(0)

@@ -1,11 +1,14 @@
 /** Machines on `/dev/kvm`, run by capsa's own monitor. */
+import { join } from "node:path"
 import {
   Backend,
   BackendError,
+  type BootPlan,
   type Capabilities,
   type Finding,
   noFeatures,
   type ProbeReport,
+  supported,
   unsupported
 } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
@@ -28,10 +31,21 @@ export const capabilities: Capabilities = {
   panicNotifier: true,
   features: {
     ...noFeatures("its monitor has no device for it"),
+    disks: supported,
+    ephemeralDisks: supported,
+    qcow2: unsupported("its monitor reads raw images only"),
+    balloon: supported,
+    shares: supported,
+    userNetwork: supported,
+    networkPolicy: supported,
+    portForwards: supported,
+    tapNetwork: supported,
+    switchNetwork: supported,
+    vsock: supported,
     uefi: unsupported("its monitor starts kernels itself, without firmware"),
     limits: unsupported("its machines run in this process, which they share"),
     processIsolation: unsupported("its machines run in this process"),
-    mainProcess: unsupported("the built-in guest runs a shell and nothing else")
+    mainProcess: supported
   }
 }
 
@@ -82,6 +96,9 @@ export const probe: Effect.Effect<ProbeReport> = verify.pipe(
   Effect.withSpan("Kvm.probe")
 )
 
+const pathsOf = (plan: BootPlan, folder: string): Native.MachinePaths =>
+  plan.vsock ? { vsock: join(folder, "vsock") } : {}
+
 /**
  * The KVM backend. Building it probes the host and fails, within a tenth of a second, where KVM cannot run Linux.
  *
@@ -99,8 +116,8 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       passedOver: [],
       boot: (plan) =>
         Lease.take(plan, "kvm").pipe(
-          Effect.zipRight(DiskLocks.take(plan.disks)),
-          Effect.zipRight(Effect.mapError(native.boot(plan), bootError))
+          Effect.zipLeft(DiskLocks.take(plan.disks)),
+          Effect.flatMap(({ folder }) => Effect.mapError(native.boot(plan, pathsOf(plan, folder)), bootError))
         )
     }
   })

@@ -3,12 +3,13 @@ import {
   Backend,
   type BackendError,
   type Capabilities,
+  type Features,
   noFeatures,
   type ProbeReport,
   supported,
   unsupported
 } from "@capsa/core"
-import { HostTicks } from "@capsa/native"
+import { HostTicks, Service } from "@capsa/native"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -37,6 +38,7 @@ export const capabilities: Capabilities = {
     uefi: unsupported("capsa starts kernels on QEMU directly, without firmware"),
     disks: supported,
     ephemeralDisks: supported,
+    shares: supported,
     balloon: supported,
     limits: process.platform === "linux" ? supported : unsupported("only Linux has cgroups"),
     processIsolation: unsupported("its processes have no jail"),
@@ -70,11 +72,12 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
     Effect.gen(function* () {
       const host = { accelerator: acceleratorOf(options), platform: process.platform }
       const program = yield* Program.find(options.program ?? defaultProgram)
-      const [version, trial, kernelParameters] = yield* Effect.all(
+      const [version, trial, kernelParameters, features] = yield* Effect.all(
         [
           Effect.either(Program.version(program)),
           Effect.either(Program.tryOut(program, host)),
-          clockParameters(host.accelerator)
+          clockParameters(host.accelerator),
+          featuresHere
         ],
         { concurrency: "unbounded" }
       )
@@ -84,7 +87,7 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
       return {
         name: "qemu",
         description: `QEMU ${Program.showVersion(found)} (${host.accelerator.toUpperCase()})`,
-        capabilities: { ...capabilities, kernelParameters },
+        capabilities: { ...capabilities, kernelParameters, features },
         passedOver: [],
         boot: (plan) => Effect.provide(boot(plan, program, host), BunFileSystem.layer)
       }
@@ -97,6 +100,15 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
  * @category constructors
  */
 export const probe: Effect.Effect<ProbeReport> = Effect.withSpan(examine(defaultProgram), "Qemu.probe")
+
+/** Shares are the native library's. */
+const featuresHere: Effect.Effect<Features> = Effect.match(Service.check, {
+  onFailure: ({ message }) => ({
+    ...capabilities.features,
+    shares: unsupported(`the native library, which serves them, is missing or does not fit: ${message}`)
+  }),
+  onSuccess: () => capabilities.features
+})
 
 /**
  * An emulated processor's time-stamp counter is the host's. Linux would measure it against a timer that the host's

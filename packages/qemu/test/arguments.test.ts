@@ -87,7 +87,7 @@ describe("fromPlan", () => {
 
   test("an agent has a port of its own, beside the console's", () => {
     const port = "virtserialport,chardev=agent,nr=1,name=capsa.agent"
-    const withAgent = { ...plan, agent: true }
+    const withAgent = { ...plan, agentPort: true }
     expect(valuesOf(fromPlan(withAgent, host), "-device").slice(0, 3)).toEqual([
       "pvpanic",
       "virtio-serial-pci,max_ports=2",
@@ -101,6 +101,29 @@ describe("fromPlan", () => {
       port
     ])
     expect(valuesOf(args, "-chardev").at(-1)).toBe("socket,id=agent,fd=6")
+  })
+
+  test("shares come over sockets behind the others, and need memory that their server can map", () => {
+    const share = { host: "/srv", guest: "/srv", mode: "ro", cache: "auto" } as const
+    const shared = {
+      ...plan,
+      console: "virtio",
+      shares: [
+        { ...share, tag: "a" },
+        { ...share, tag: "b" }
+      ]
+    } as const
+    const args = fromPlan(shared, host)
+    expect(valuesOf(args, "-machine")[0]).toEndWith(",memory-backend=ram")
+    expect(valuesOf(args, "-object")[0]).toBe("memory-backend-memfd,id=ram,size=5120M,share=on,seal=on")
+    expect(valuesOf(args, "-chardev").slice(3)).toEqual(["socket,id=share0,fd=6", "socket,id=share1,fd=7"])
+    expect(valuesOf(args, "-device").slice(-2)).toEqual([
+      "vhost-user-fs-pci,chardev=share0,tag=a",
+      "vhost-user-fs-pci,chardev=share1,tag=b"
+    ])
+    const small = fromPlan({ ...shared, discovery: "cmdline" }, host)
+    expect(valuesOf(small, "-machine")[0]).toEndWith(",memory-backend=ram")
+    expect(valuesOf(small, "-device")).toContain("vhost-user-fs-device,chardev=share1,tag=b")
   })
 
   test("without firmware tables the devices are virtio-mmio, and nothing needs ACPI", () => {

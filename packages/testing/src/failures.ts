@@ -23,6 +23,7 @@ export const ofGuests = [
   "VmBootError.InitrdUnreadable",
   "VmBootError.InitrdInvalid",
   "VmBootError.MemoryInvalid",
+  "VmBootError.ShareUnavailable",
   "VmBootError.HostResources",
   "VmBootError.HostFailure",
   "VmBootError.RootMissing",
@@ -37,7 +38,8 @@ export const ofGuests = [
 /** Reasons that only the monitor has; the test is in `kvm`. */
 export const ofMonitor = [
   "VmBootError.CmdlineInvalid",
-  "VmBootError.ShareUnavailable"
+  "VmBootError.NetworkUnavailable",
+  "VmBootError.PortUnavailable"
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that limits bring about; the test is in `capsa`. */
@@ -46,8 +48,19 @@ export const ofLimits = [
   "VmBootError.LimitExceeded"
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
+/** Reasons that a guest brings about by what it does with vsock; the test is in `capsa`. */
+export const ofVsock = [
+  "VsockError.NotRunning",
+  "VsockError.Refused",
+  "VsockError.TimedOut",
+  "VsockError.Closed"
+] as const satisfies ReadonlyArray<Failure.FailureName>
+
 /** All others: they need neither a guest nor KVM. */
-export type OfHost = Exclude<Failure.FailureName, (typeof ofGuests | typeof ofMonitor | typeof ofLimits)[number]>
+export type OfHost = Exclude<
+  Failure.FailureName,
+  (typeof ofGuests | typeof ofMonitor | typeof ofLimits | typeof ofVsock)[number]
+>
 
 const page = await Bun.file(join(import.meta.dir, "../../../docs/FAILURES.md")).text()
 

@@ -13,6 +13,7 @@ export const planOf = (changes: Partial<BootPlan> = {}): BootPlan => ({
   disks: [],
   shares: [],
   balloon: false,
-  agent: false,
+  agentPort: false,
+  vsock: false,
   ...changes
 })

@@ -42,7 +42,9 @@ const launch = Effect.fn("Vm.launch")(function* (input: VmConfig, wantsAgent: bo
   const agent = wantsAgent || config.main !== undefined
   const { capabilities } = backend
   const life = yield* makePlan(config, { id, capabilities, agent }, backend).pipe(
-    Effect.flatMap((plan) => retrying(inScopeOfItsOwn(Life.make(boot(plan), config, agent, millisSinceLaunch, identity)))),
+    Effect.flatMap((plan) =>
+      retrying(inScopeOfItsOwn(Life.make(boot(plan), config, agent, millisSinceLaunch, identity)))
+    ),
     Effect.tapError((error) => Effect.logDebug("launch failed", error)),
     asMachine
   )
@@ -58,7 +60,8 @@ export const sandbox: (config: VmConfig) => Effect.Effect<Sandbox, VmError, Back
   "Sandbox.launch"
 )(function* (config: VmConfig) {
   const { asMachine, session, vm } = yield* launch(config, true)
-  if (session === undefined) return yield* Effect.dieMessage("a machine was launched without the agent that was asked for")
+  if (session === undefined)
+    return yield* Effect.dieMessage("a machine was launched without the agent that was asked for")
   return SandboxLife.make(vm, session, asMachine)
 })
 

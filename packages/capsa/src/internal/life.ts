@@ -1,5 +1,5 @@
 /** The life of a machine, from its first instruction to its end: the same for all backends. */
-import { type Machine, SandboxError, type TimeSpan, type VmConfig, type VmExit } from "@capsa/core"
+import type { Machine, SandboxError, TimeSpan, VmConfig, VmExit } from "@capsa/core"
 import { defaults } from "@capsa/core/ConfigDefaults"
 import { format } from "@capsa/core/VmExit"
 import * as Deferred from "effect/Deferred"
@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ProcessExit } from "../Sandbox.ts"
 import type { Vm } from "../Vm.ts"
+import * as VmNetwork from "../VmNetwork.ts"
+import * as Channel from "./agent/channel.ts"
 import * as Session from "./agent/session.ts"
 import * as Start from "./agent/start.ts"
 import * as Console from "./console.ts"
@@ -19,6 +21,7 @@ import * as Measure from "./measure.ts"
 import { pump } from "./output.ts"
 import * as Readiness from "./readiness.ts"
 import * as StageReport from "./stageReport.ts"
+import * as Vsock from "./vsock.ts"
 
 /** How long an agent may take where the configuration sets no time. */
 const agentTime = "2 minutes"
@@ -77,8 +80,9 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const seen = Readiness.lookAt({ stages, console }, config)
   if (config.readyTimeout !== undefined) yield* inTime(Readiness.before(wait, ready, seen), seen)
   const paused = Effect.map(status, ({ _tag }) => _tag === "Paused")
+  const vsock = yield* Vsock.make(machine)
   const greeting = Effect.gen(function* () {
-    const session = yield* Session.make(yield* agentOf(machine), { paused, backend })
+    const session = yield* Session.make(yield* Channel.open(machine, vsock), { paused, backend })
     yield* journal.reachNow("agent")
     yield* Start.start(session, { name: identity["vm.name"], network: hasNetwork(config) })
     if (config.main !== undefined) main = yield* Start.startMain(session, config.main)
@@ -101,8 +105,10 @@ export const make = Effect.fnUntraced(function* <E, R>(
       run: (...given) => inConsole("run", console.run(...given)),
       login: (...given) => inConsole("login", console.login(...given))
     },
+    vsock,
     wait,
     stats: machine.stats,
+    network: VmNetwork.make(machine),
     stop: (options) => asMachine(stop(options)),
     kill: asMachine(kill),
     pause: asMachine(pause),
@@ -110,17 +116,6 @@ export const make = Effect.fnUntraced(function* <E, R>(
   } satisfies Omit<Vm, "id" | "name" | "config" | "backend">
   return { vm, session }
 })
-
-const agentOf = ({ agent }: Machine) =>
-  agent === undefined
-    ? Effect.fail(
-        new SandboxError({
-          reason: "Unsupported",
-          detail: "The backend gave the machine no way to an agent.",
-          hint: "Use another backend, or a plain Vm and its console."
-        })
-      )
-    : Effect.succeed(agent)
 
 const hasNetwork = ({ network }: VmConfig): boolean => network !== undefined && network !== "none"
 

@@ -58,7 +58,7 @@ const layerOf = (backend: LaunchOptions["backend"] = "auto"): BackendLayer => {
 }
 
 /** Something open, and how it is closed; closing it again does nothing. */
-interface Opened<A> {
+export interface Opened<A> {
   readonly value: A
   readonly scope: Scope.Scope
   readonly close: Effect.Effect<void>
@@ -118,6 +118,10 @@ export const runner = async (): Promise<Runner> => {
     iterate: (stream) => Stream.toAsyncIterableRuntime(stream, runtime)
   }
 }
+
+/** Something that is open until it is closed, or the process has nothing left to do. */
+export const own = <A, E>(acquire: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.flatMap(Session, ({ scope }) => open(scope, acquire))
 
 const endOf = (vm: Vm.Vm) => vm.wait
 

@@ -88,7 +88,7 @@ const networkDemands = (network: NetworkConfig = "none"): ReadonlyArray<Demand> 
     case "tap":
       return demands("tapNetwork", true)
     case "switch":
-      return demands("switchNetwork", true)
+      return [...demands("switchNetwork", true), ...demands("networkPolicy", network.uplink !== undefined)]
   }
 }
 

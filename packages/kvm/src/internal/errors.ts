@@ -52,8 +52,27 @@ const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = 
   InitrdInvalid: { reason: "InitrdInvalid", hint: "Give the machine more memory, or a smaller initrd." },
   CmdlineInvalid: { reason: "CmdlineInvalid", hint: "Shorten boot.cmdline." },
   MemoryInvalid: { reason: "MemoryInvalid", hint: "Choose another size for memory." },
-  DiskFile: { reason: "DiskUnavailable", hint: "Check that disks[].path names an image that this user may open." },
+  DiskFile: {
+    reason: "DiskUnavailable",
+    hint: "Check that disks[].path names an image that this user may open; what is written to an ephemeral disk needs a folder: TMPDIR, else /var/tmp."
+  },
   ShareFolder: { reason: "ShareUnavailable", hint: "Check that shares[].host names a folder that this user may open." },
+  NetworkMissing: {
+    reason: "NetworkUnavailable",
+    hint: "Install it: `sudo apt-get install libslirp0` on Debian and Ubuntu, the package libslirp elsewhere."
+  },
+  Port: {
+    reason: "PortUnavailable",
+    hint: "End what listens there (`ss -ltnup` shows it), or forward another port; those below 1024 need a privilege."
+  },
+  Tap: {
+    reason: "NetworkUnavailable",
+    hint: "Have it made for this user: `sudo ip tuntap add dev NAME mode tap user $USER`, then `sudo ip link set NAME up`. Each device serves one machine."
+  },
+  Address: {
+    reason: "NetworkUnavailable",
+    hint: "Choose another address of the switch's subnet, or leave it to the switch."
+  },
   Limit: { reason: "HostResources", hint: "Wait until other machines have ended." },
   NoMemory: { reason: "HostResources", hint: "Free memory on the host, or start a smaller machine." },
   State: { reason: "GuestEnded", hint: "It was killed, or its backend closed, while it started: launch another." }

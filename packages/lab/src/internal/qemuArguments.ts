@@ -25,7 +25,7 @@ const kernelParameters = (options: LabOptions, ticksKilohertz: number | undefine
   "console=ttyS0",
   "panic=-1",
   "mitigations=off",
-  ...(options.icount ? [] : [periodicTick]),
+  ...(options.icount && !options.periodicTick ? [] : [periodicTick]),
   ...(options.icount || ticksKilohertz === undefined ? [] : [`tsc_early_khz=${ticksKilohertz}`])
 ]
 

@@ -2,6 +2,7 @@
 import { totalmem } from "node:os"
 import { BackendError, type BootPlan, type BootStageName, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import { isShortage } from "@capsa/core/VmBootError"
+import type { NativeError } from "@capsa/native"
 import type { SpawnError } from "./supervised.ts"
 
 interface Cause {
@@ -155,6 +156,32 @@ export const hostFailure = (what: string, stage: BootStageName | undefined): VmB
     detail: `QEMU could not start the machine: ${what}`,
     hint: "Run `capsa doctor`; it says whether QEMU works on this host."
   })
+
+/** What the native library serves for the machine could not be opened. */
+export const serviceFailed = (error: NativeError): VmBootError =>
+  new VmBootError({
+    ...serviceMeaning(error),
+    detail: error.detail,
+    operation: error.operation,
+    subject: error.subject,
+    field: error.field,
+    errno: error.errno,
+    cause: error
+  })
+
+const serviceMeaning = ({ errno, status }: NativeError) => {
+  if (isShortage(errno) || status === "NoMemory" || status === "Limit")
+    return {
+      reason: "HostResources",
+      hint: "End other machines, or raise the limit on descriptors (`ulimit -n`)."
+    } as const
+  return status === "ShareFolder"
+    ? ({
+        reason: "ShareUnavailable",
+        hint: "Check that shares[].host names a folder that this user may open."
+      } as const)
+    : ({ reason: "HostFailure", hint: "Run `capsa doctor`; it says whether the native library works." } as const)
+}
 
 const complaintOfKvm = /KVM kernel module|failed to initialize kvm|ioctl\(KVM_|invalid accelerator kvm/i
 

@@ -17,6 +17,24 @@ export const common = (plan: Pick<BootPlan, "discovery" | "balloon">): ReadonlyA
   ...(plan.balloon ? ["-device", `${virtio(plan, "virtio-balloon")},id=balloon,free-page-reporting=on`] : [])
 ]
 
+/** The machine's memory as a file that who serves its shares can map too, and that cannot be cut. None without shares. */
+export const sharedMemory = (plan: Pick<BootPlan, "memoryMib" | "shares">) =>
+  plan.shares.length === 0
+    ? { machine: "", object: [] }
+    : {
+        machine: ",memory-backend=ram",
+        object: ["-object", `memory-backend-memfd,id=ram,size=${plan.memoryMib}M,share=on,seal=on`]
+      }
+
+/** Shares are served by the native library, over sockets that QEMU inherits as descriptors from `first` up. */
+export const shares = (plan: Pick<BootPlan, "discovery" | "shares">, first: number): ReadonlyArray<string> =>
+  plan.shares.flatMap(({ tag }, index) => [
+    "-chardev",
+    `socket,id=share${index},fd=${first + index}`,
+    "-device",
+    `${virtio(plan, "vhost-user-fs")},chardev=share${index},tag=${escaped(tag)}`
+  ])
+
 /**
  * The format is told, never guessed; a file is never taken for a device or an address of QEMU's. An ephemeral disk is
  * written to a file without a name in TMPDIR, or /var/tmp.

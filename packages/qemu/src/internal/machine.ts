@@ -10,6 +10,7 @@ import {
   type VmBootError,
   type VmExit
 } from "@capsa/core"
+import { Service } from "@capsa/native"
 import * as Cgroup from "@capsa/state/Cgroup"
 import * as DiskLocks from "@capsa/state/DiskLocks"
 import * as Lease from "@capsa/state/Lease"
@@ -23,13 +24,14 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
-import { fromStderr, hostFailure, limitExceeded, spawnFailedForBoot } from "./bootError.ts"
+import { fromStderr, hostFailure, limitExceeded, serviceFailed, spawnFailedForBoot } from "./bootError.ts"
 import type { Connection } from "./connection.ts"
 import { exitOf, type Facts } from "./exit.ts"
 import * as KernelImage from "./kernelImage.ts"
 import * as Qmp from "./qmp.ts"
 import type { QmpError } from "./qmpError.ts"
 import type { Event } from "./qmpMessage.ts"
+import * as Stats from "./stats.ts"
 import { type Supervised, spawn } from "./supervised.ts"
 
 // From its last event on, QEMU only tears itself down.
@@ -54,11 +56,14 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   const names = connectionsOf(plan)
   const lease = yield* Lease.take(plan, "qemu")
   yield* DiskLocks.take(plan.disks)
+  const service = plan.shares.length === 0 ? undefined : yield* Effect.mapError(Service.serve(plan), serviceFailed)
   const cgroup = yield* Cgroup.make(lease, plan.limits ?? {})
-  const process = yield* Effect.mapError(
-    spawn([program, ...fromPlan(plan, host)], { connections: names.length, cgroup: cgroup?.path }),
-    spawnFailedForBoot
-  )
+  const start = (inherited: ReadonlyArray<number>) =>
+    Effect.mapError(
+      spawn([program, ...fromPlan(plan, host)], { connections: names.length, inherited, cgroup: cgroup?.path }),
+      spawnFailedForBoot
+    )
+  const process = yield* service === undefined ? start([]) : service.handOver(start)
   yield* lease.noteProcess(process.pid)
   const machine = yield* supervise(process, cgroup)
   yield* Effect.gen(function* () {
@@ -85,7 +90,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   )
   const reachedStages = yield* Ref.get(stages)
   const fileSystem = yield* FileSystem.FileSystem
-  return yield* handle({ ...machine, process, plan, stages: reachedStages, fileSystem })
+  return yield* handle({ ...machine, process, service, plan, stages: reachedStages, fileSystem })
 })
 
 /** Follows the monitor and the process to their end. */
@@ -150,13 +155,14 @@ interface Parts {
   readonly exit: Deferred.Deferred<VmExit>
   readonly killed: Effect.Effect<void>
   readonly process: Supervised
+  readonly service: Service.Service | undefined
   readonly plan: BootPlan
   readonly stages: ReadonlyArray<BootStage>
   readonly fileSystem: FileSystem.FileSystem
 }
 
 const handle = Effect.fnUntraced(function* (parts: Parts) {
-  const { exit, killed, plan, process, qmp, stages } = parts
+  const { exit, killed, plan, process, qmp, service, stages } = parts
   const connections = connectionsOf(plan).flatMap((name, index) => {
     const connection = process.connections[index]
     return connection === undefined ? [] : [{ name, connection }]
@@ -168,6 +174,7 @@ const handle = Effect.fnUntraced(function* (parts: Parts) {
   const input = connections.find(({ name }) => name === "console")?.connection
   if (input === undefined) return yield* Effect.dieMessage("QEMU was started without a console")
   const consoleBytes = yield* Ref.make(0)
+  const counters = yield* Stats.make(qmp, plan)
 
   const running = Effect.flatMap(Deferred.isDone(exit), (ended) => (ended ? Effect.fail(notRunning()) : Effect.void))
   const command = (name: string) =>
@@ -183,12 +190,17 @@ const handle = Effect.fnUntraced(function* (parts: Parts) {
     pause: command("stop"),
     resume: command("cont"),
     exit: Deferred.await(exit),
-    stats: Effect.zipRight(
-      running,
-      Effect.map(
-        Effect.all([residentBytes(parts.fileSystem, process.pid), Ref.get(consoleBytes)]),
-        ([residentBytes, consoleBytes]) => ({ residentBytes, consoleBytes })
-      )
+    stats: running.pipe(
+      Effect.zipRight(
+        Effect.all({
+          residentBytes: residentBytes(parts.fileSystem, process.pid),
+          consoleBytes: Ref.get(consoleBytes),
+          shareRequests: service?.shareRequests ?? Effect.succeed(undefined),
+          counted: counters
+        })
+      ),
+      Effect.map(({ counted, ...others }) => ({ ...others, ...counted })),
+      Effect.catchTag("QmpError", failed)
     )
   } satisfies Machine
 })

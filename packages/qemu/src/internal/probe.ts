@@ -1,5 +1,6 @@
 /** What a look at the host finds out about QEMU. */
 import type { BackendError, Finding, ProbeReport } from "@capsa/core"
+import { type NativeError, Service } from "@capsa/native"
 import * as Cgroup from "@capsa/state/Cgroup"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -21,17 +22,19 @@ const examineFound = (program: string): Effect.Effect<ProbeReport> =>
         version: Effect.either(Program.version(program)),
         trial: Effect.either(Program.tryOut(program, { accelerator: "tcg", platform: process.platform })),
         accelerators: Effect.either(Program.accelerators(program)),
-        limits: Cgroup.examine
+        limits: Cgroup.examine,
+        shares: Effect.either(Service.check)
       },
       { concurrency: "unbounded" }
     ),
-    ({ accelerators, limits, trial, version }) =>
+    ({ accelerators, limits, shares, trial, version }) =>
       report(
         [
           finding(program, version, (found) => `version ${Program.showVersion(found)}`),
           finding("machine", trial, () => "built with all devices, by emulation (TCG)"),
           finding("accelerators", accelerators, (names) => `${names.join(", ")}; anything but tcg must be asked for`),
           supervision(),
+          sharing(shares),
           limits
         ],
         Option.getOrUndefined(Option.orElse(Either.getLeft(version), () => Either.getLeft(trial)))
@@ -56,6 +59,17 @@ const failed = (check: string, error: BackendError): Finding => ({
   detail: error.message,
   fix: error.hint
 })
+
+const sharing = (served: Either.Either<void, NativeError>): Finding =>
+  Either.match(served, {
+    onLeft: ({ message }) => ({
+      check: "shares",
+      status: "warning",
+      detail: `absent: ${message}`,
+      fix: "Build the native library, which serves them: `bun run build`."
+    }),
+    onRight: () => ({ check: "shares", status: "ok", detail: "served by the native library" })
+  })
 
 const supervision = (): Finding =>
   setprivPath() === null

@@ -34,6 +34,8 @@ export interface Supervised {
   readonly kill: Effect.Effect<void>
 }
 
+const standardStreams = 3
+
 const tailBytesMax = 16 * 1024
 
 /** Open files a child may have: a machine needs far fewer, and what a guest might make of it should stay small. */
@@ -51,6 +53,8 @@ exec "$@"`
 export interface SpawnOptions {
   /** Socket pairs for its descriptors from 3 up. */
   readonly connections: number
+  /** Descriptors of this process that it gets behind those; they stay open here. */
+  readonly inherited?: ReadonlyArray<number> | undefined
   /** Absolute path of the cgroup that it is in before it runs. */
   readonly cgroup?: string | undefined
 }
@@ -76,7 +80,9 @@ export const spawn = Effect.fnUntraced(
         Effect.timeoutOption(Effect.interruptible(Deferred.await(exited)), deathTimeout)
       )
     )
-    const ends = child.stdio.filter((fd) => typeof fd === "number")
+    const ends = child.stdio
+      .slice(standardStreams, standardStreams + options.connections)
+      .filter((fd) => typeof fd === "number")
     const stdout = yield* Effect.forkScoped(Effect.interruptible(tailOf(child.stdout)))
     const stderr = yield* Effect.forkScoped(Effect.interruptible(tailOf(child.stderr)))
     return {
@@ -97,7 +103,7 @@ export const spawn = Effect.fnUntraced(
 
 const start = (
   argv: ReadonlyArray<string>,
-  { cgroup = "", connections }: SpawnOptions,
+  { cgroup = "", connections, inherited = [] }: SpawnOptions,
   exited: Deferred.Deferred<ProcessExit>
 ) =>
   Effect.try({
@@ -108,7 +114,13 @@ const start = (
         detached: true,
         // Messages are matched by their English text. Ephemeral disks are kept in TMPDIR.
         env: { LC_ALL: "C", ...(Bun.env["TMPDIR"] === undefined ? {} : { TMPDIR: Bun.env["TMPDIR"] }) },
-        stdio: ["ignore", "pipe", "pipe", ...Array.from({ length: connections }, () => "socket-fd" as const)],
+        stdio: [
+          "ignore",
+          "pipe",
+          "pipe",
+          ...Array.from({ length: connections }, () => "socket-fd" as const),
+          ...inherited
+        ],
         onExit: (_, code, signal) =>
           Deferred.unsafeDone(exited, Effect.succeed({ code, signal: signal === null ? undefined : String(signal) }))
       })

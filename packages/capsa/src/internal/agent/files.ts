@@ -153,8 +153,9 @@ const list = (session: Session, path: string, { user }: FileOptions) =>
           Effect.forEach(
             bodies,
             (body) =>
-              Effect.flatMap(Effect.mapError(Effect.flatMap(decode(body), decodeEntry), () => badList), (entry) =>
-                entries.push(entry) > entriesMax ? Effect.fail(tooLarge(path)) : Effect.void
+              Effect.flatMap(
+                Effect.mapError(Effect.flatMap(decode(body), decodeEntry), () => badList),
+                (entry) => (entries.push(entry) > entriesMax ? Effect.fail(tooLarge(path)) : Effect.void)
               ),
             { discard: true }
           )

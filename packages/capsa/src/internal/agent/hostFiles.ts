@@ -2,8 +2,9 @@
  * Files of the host, for copies. Names are bytes; nothing is reached through links. @effect/platform's FileSystem can neither
  * look at a link nor refuse one.
  */
-import { type FileHandle, lstat, open } from "node:fs/promises"
+
 import { constants } from "node:fs"
+import { type FileHandle, lstat, open } from "node:fs/promises"
 import { SandboxError } from "@capsa/core"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

@@ -1,6 +1,7 @@
 /** A file or folder of the host as an archive. The root of it is called ".". */
-import type { FileHandle } from "node:fs/promises"
+
 import type { Stats } from "node:fs"
+import type { FileHandle } from "node:fs/promises"
 import { readdir, readlink } from "node:fs/promises"
 import { SandboxError } from "@capsa/core"
 import * as Effect from "effect/Effect"

@@ -5,14 +5,14 @@
 import { type FileHandle, link, lutimes, mkdir, symlink, unlink } from "node:fs/promises"
 import type { SandboxError } from "@capsa/core"
 import * as Effect from "effect/Effect"
-import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Either from "effect/Either"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { outOfProtocol } from "./failures.ts"
 import { doing, flags, nameIn, opened, type Path, statusOf } from "./hostFiles.ts"
-import { hasErrno, namesIn, type Place, type Places, make as makePlaces, unsafe } from "./hostPlaces.ts"
+import { hasErrno, make as makePlaces, namesIn, type Place, type Places, unsafe } from "./hostPlaces.ts"
 import * as TarRead from "./tarRead.ts"
 import type { TarEntry } from "./tarWrite.ts"
 
@@ -120,8 +120,7 @@ const makeWriter = Effect.fnUntraced(function* (places: Places) {
 const writeAll = (to: Pick<Writing, "file" | "path">, bytes: Uint8Array): Effect.Effect<void, SandboxError> =>
   Effect.flatMap(
     doing("write", to.path, () => to.file.write(bytes)),
-    ({ bytesWritten }) =>
-      bytesWritten < bytes.length ? writeAll(to, bytes.subarray(bytesWritten)) : Effect.void
+    ({ bytesWritten }) => (bytesWritten < bytes.length ? writeAll(to, bytes.subarray(bytesWritten)) : Effect.void)
   )
 
 /** Nothing but a folder may stand in the way. */

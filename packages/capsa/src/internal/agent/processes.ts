@@ -34,7 +34,8 @@ export const make = (session: Session): Pick<Agent, "exec" | "spawn"> => ({
   }),
   exec: Effect.fn("Sandbox.exec")(
     (command: Command, options: ExecOptions = {}) => Effect.scoped(exec(session, command, options)),
-    (run, command) => Effect.tap(run, ({ exitCode }) => Effect.annotateCurrentSpan({ command: inWords(command), exitCode }))
+    (run, command) =>
+      Effect.tap(run, ({ exitCode }) => Effect.annotateCurrentSpan({ command: inWords(command), exitCode }))
   )
 })
 
@@ -73,7 +74,7 @@ const badVariable = new SandboxError({
   reason: "InvalidInput",
   field: "env",
   detail: "The name of an environment variable is empty, or has an equals sign in it.",
-  hint: "Give names and values apart: { NAME: \"value\" }."
+  hint: 'Give names and values apart: { NAME: "value" }.'
 })
 
 /** What the end of a process is. */

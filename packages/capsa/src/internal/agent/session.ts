@@ -137,7 +137,12 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     Effect.ensuring(Effect.sync(() => lose(splitter.atEdge() ? disconnected : cutOff)))
   )
   yield* Effect.forkScoped(reading)
-  yield* Effect.forkScoped(Effect.ensuring(outbox.writing, Effect.sync(() => lose(disconnected))))
+  yield* Effect.forkScoped(
+    Effect.ensuring(
+      outbox.writing,
+      Effect.sync(() => lose(disconnected))
+    )
+  )
   yield* Effect.forkScoped(
     watchSilence({
       busy: busy.await,
@@ -169,7 +174,9 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
         return Effect.succeed<Line>({
           post: (message) => outbox.post(message(id)),
           send: (message) =>
-            Effect.flatMap(outbox.send(message(id)), (sent) => (sent ? Effect.void : Effect.flip(Deferred.await(over)))),
+            Effect.flatMap(outbox.send(message(id)), (sent) =>
+              sent ? Effect.void : Effect.flip(Deferred.await(over))
+            ),
           forget
         })
       })
