@@ -2,6 +2,7 @@
 #include "entry.h"
 
 #include <limits.h>
+#include <string.h>
 #include <unistd.h>
 
 static const char *type_of(mode_t mode)
@@ -36,10 +37,11 @@ void entry_put(struct msgpack_writer *writer, int folder, const char *path,
 	ssize_t length = -1;
 
 	if (S_ISLNK(status->st_mode))
-		length = readlinkat(folder, path, target, sizeof(target) - 1);
+		length = readlinkat(folder, path, target, sizeof(target));
 	msgpack_put_map(writer, 7u + (length >= 0));
+	/* Names are bytes, and need not be UTF-8. */
 	msgpack_put_str(writer, "name");
-	msgpack_put_str(writer, name);
+	msgpack_put_bin(writer, (const uint8_t *)name, (uint32_t)strlen(name));
 	msgpack_put_str(writer, "type");
 	msgpack_put_str(writer, type_of(status->st_mode));
 	put_number(writer, "size", status->st_size);
@@ -50,8 +52,8 @@ void entry_put(struct msgpack_writer *writer, int folder, const char *path,
 		   (int64_t)status->st_mtim.tv_sec * 1000 +
 			   status->st_mtim.tv_nsec / 1000000);
 	if (length >= 0) {
-		target[length] = '\0';
 		msgpack_put_str(writer, "target");
-		msgpack_put_str(writer, target);
+		msgpack_put_bin(writer, (const uint8_t *)target,
+				(uint32_t)length);
 	}
 }

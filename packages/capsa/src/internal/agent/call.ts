@@ -55,7 +55,10 @@ export const make = Effect.fnUntraced(function* (
   const finish = (exit: Exit.Exit<Outcome, SandboxError>): void => {
     ended = true
     Deferred.unsafeDone(outcome, exit)
-    if (Exit.isSuccess(exit)) return input.close()
+    if (Exit.isSuccess(exit)) {
+      input.close()
+      return
+    }
     const failure = Exit.failCause(exit.cause)
     Deferred.unsafeDone(started, failure)
     input.close(failure)

@@ -13,15 +13,24 @@ import { decode, type Value } from "./msgpack.ts"
 import { feed } from "./processes.ts"
 import type { Session } from "./session.ts"
 
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** Names are bytes: those that are not UTF-8 become U+FFFD. */
+const Name = Schema.transform(Schema.Uint8ArrayFromSelf, Schema.String, {
+  strict: true,
+  decode: (bytes) => utf8.decode(bytes),
+  encode: (name) => new TextEncoder().encode(name)
+})
+
 const Entry = Schema.Struct({
-  name: Schema.String,
+  name: Name,
   type: Schema.Literal("file", "folder", "link", "fifo", "socket", "device"),
   size: Schema.NonNegativeInt,
   mode: Schema.NonNegativeInt,
   uid: Schema.NonNegativeInt,
   gid: Schema.NonNegativeInt,
   modifiedMs: Schema.Int,
-  target: Schema.optional(Schema.String)
+  target: Schema.optional(Name)
 })
 
 /** Without what was not said. */

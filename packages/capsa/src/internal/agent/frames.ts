@@ -1,10 +1,10 @@
 /** Frames: a big-endian length of four bytes, then so many bytes. */
 import * as Data from "effect/Data"
 import * as Either from "effect/Either"
+import { frameBytesMax } from "./messages.ts"
 import { encode, type Value } from "./msgpack.ts"
 
 export const headBytes = 4
-export const frameBytesMax = 64 * 1024
 
 /** A length that no frame has. */
 export class BadFrame extends Data.TaggedError("BadFrame")<{ readonly length: number }> {}

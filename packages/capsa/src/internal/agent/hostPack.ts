@@ -5,6 +5,7 @@ import type { FileHandle } from "node:fs/promises"
 import { readdir, readlink } from "node:fs/promises"
 import { SandboxError } from "@capsa/core"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -33,6 +34,7 @@ interface Reading {
 
 /** The archive, and how much was in it by then. */
 export const pack = Effect.fnUntraced(function* (root: string) {
+  const scope = yield* Effect.scope
   const pending: Array<Pending> = [{ path: Buffer.from(root), name: Buffer.from(".") }]
   const copied = { entries: 0, skipped: 0 }
   let reading: Reading | undefined
@@ -51,10 +53,10 @@ export const pack = Effect.fnUntraced(function* (root: string) {
   }
   const beginFile = (at: Pending) =>
     Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const file = yield* Scope.extend(opened(at.path, at.path, flags.read), scope)
+      const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
+      const file = yield* Scope.extend(opened(at.path, at.path, flags.read), own)
       const status = yield* doing("stat", at.path, () => file.stat())
-      reading = { file, path: at.path, scope, size: status.size, left: status.size }
+      reading = { file, path: at.path, scope: own, size: status.size, left: status.size }
       return headerFor("file", at, status)
     })
   const beginFolder = (at: Pending, status: Stats) =>
@@ -111,9 +113,6 @@ export const pack = Effect.fnUntraced(function* (root: string) {
     }
     return Buffer.concat(pieces)
   })
-  yield* Effect.addFinalizer(() =>
-    Effect.suspend(() => (reading === undefined ? Effect.void : Scope.close(reading.scope, Exit.void)))
-  )
   return { archive: Stream.repeatEffectOption(batch), copied: (): Copied => ({ ...copied }) }
 })
 

@@ -7,6 +7,8 @@ export const versions = { lowest: 1, highest: 1 } as const
 
 /** What the agent may send of each output before it is told that more is welcome. */
 export const outputWindow = 256 * 1024
+/** The largest body of a frame. */
+export const frameBytesMax = 64 * 1024
 /** The largest piece of data in a frame. */
 export const dataBytesMax = 32 * 1024 - 64
 
@@ -118,8 +120,8 @@ const members: Readonly<Record<number, readonly [tag: FromGuest["_tag"], ...name
 const decode = Schema.decodeUnknownEither(FromGuest)
 
 /** A message that came, checked. */
-export const fromGuest = (message: Value) => {
-  const [kind, ...rest] = Array.isArray(message) ? message : []
+export const fromGuest = (message: unknown) => {
+  const [kind, ...rest]: ReadonlyArray<unknown> = Array.isArray(message) ? message : []
   const [tag, ...names] = members[Number(kind)] ?? ["none"]
   return decode({
     _tag: rest.length === names.length ? tag : "of the wrong length",

@@ -86,7 +86,7 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     outbox.close()
   }
 
-  const onGreeting = (message: Value): SandboxError | undefined => {
+  const onGreeting = (message: unknown): SandboxError | undefined => {
     const told = Schema.decodeUnknownEither(AnyHello)(message)
     if (Either.isLeft(told)) return outOfProtocol("did not greet")
     const [, , lowest, highest] = told.right
@@ -98,7 +98,7 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     return undefined
   }
 
-  const onMessage = (value: Value): SandboxError | undefined => {
+  const onMessage = (value: unknown): SandboxError | undefined => {
     const message = fromGuest(value)
     if (Either.isLeft(message)) return outOfProtocol("sent a message that there is not")
     const told = message.right
@@ -126,10 +126,16 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
   const onPiece = (piece: Uint8Array): void => {
     if (state === "lost") return
     const bodies = splitter.feed(piece)
-    if (Either.isLeft(bodies)) return lose(outOfProtocol(`sent a frame of ${bodies.left.length} bytes`))
+    if (Either.isLeft(bodies)) {
+      lose(outOfProtocol(`sent a frame of ${bodies.left.length} bytes`))
+      return
+    }
     for (const body of bodies.right) {
       const error = onBody(body)
-      if (error !== undefined) return lose(error)
+      if (error !== undefined) {
+        lose(error)
+        return
+      }
     }
   }
 

@@ -194,7 +194,7 @@ const records = (before: Extension, content: Uint8Array): Either.Either<Extensio
     if (length === undefined || end > content.length || content[end - 1] !== 0x0a) return bad("a record has no end")
     if (equals < 0 || equals >= end) return bad("a record has no value")
     const key = Buffer.from(content.subarray(blank + 1, equals)).toString("latin1")
-    const more = valueOf(key, content.slice(equals + 1, end - 1))
+    const more = extensionOf(key, content.slice(equals + 1, end - 1))
     if (Either.isLeft(more)) return Either.left(more.left)
     extension = { ...extension, ...more.right }
     at = end
@@ -202,7 +202,7 @@ const records = (before: Extension, content: Uint8Array): Either.Either<Extensio
   return Either.right(extension)
 }
 
-const valueOf = (key: string, value: Uint8Array): Either.Either<Extension, BadArchive> => {
+const extensionOf = (key: string, value: Uint8Array): Either.Either<Extension, BadArchive> => {
   if (key === "path") return Either.map(checkedText(value), (path) => ({ path }))
   if (key === "linkpath") return Either.map(checkedText(value), (target) => ({ target }))
   if (key !== "size" && key !== "mtime") return Either.right({})
