@@ -25,6 +25,7 @@ const {
   ConsoleError,
   PoolError,
   VsockError,
+  SandboxError,
   KernelCmdlineError,
   ...others
 } = Failure.reasons
@@ -84,6 +85,13 @@ const sections: ReadonlyArray<Section> = [
       "A connection between host and guest did not come about, or has ended ([Vsock](VSOCK.md)). `port` is the one it is about.",
     errors: { VsockError },
     example: "VsockError.ts"
+  },
+  {
+    title: "SandboxError",
+    about:
+      "Something asked of the agent in a guest failed ([Sandboxes](SANDBOX.md)). An exit code of a command is no failure. `step` is what the guest was doing, `stdout` and `stderr` what a command said last.",
+    errors: { SandboxError },
+    example: "SandboxError.ts"
   },
   {
     title: "KernelCmdlineError",

@@ -9,7 +9,16 @@ import { Kvm } from "@capsa/kvm"
 import { Qemu } from "@capsa/qemu"
 import { DiskLocks, StateFolder } from "@capsa/state"
 import { Simulated } from "@capsa/testing"
-import { type Cause, type OfHost, ofGuests, ofLimits, ofMonitor, ofVsock, produces } from "@capsa/testing/failures"
+import {
+  type Cause,
+  type OfHost,
+  ofAgent,
+  ofGuests,
+  ofLimits,
+  ofMonitor,
+  ofVsock,
+  produces
+} from "@capsa/testing/failures"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -294,7 +303,7 @@ test("there is no reason without a test of its cause", () => {
   const all = Object.entries(Failure.reasons).flatMap(([tag, reasons]) =>
     Object.keys(reasons).map((reason) => `${tag}.${reason}`)
   )
-  expect([...Object.keys(causes), ...ofGuests, ...ofMonitor, ...ofLimits, ...ofVsock].toSorted()).toEqual(
+  expect([...Object.keys(causes), ...ofGuests, ...ofMonitor, ...ofLimits, ...ofVsock, ...ofAgent].toSorted()).toEqual(
     all.toSorted()
   )
 })

@@ -56,10 +56,28 @@ export const ofVsock = [
   "VsockError.Closed"
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
+/** Reasons that have to do with the agent in a guest; the test is in `capsa`. */
+export const ofAgent = [
+  "SandboxError.Unsupported",
+  "SandboxError.VersionSkew",
+  "SandboxError.StartFailed",
+  "SandboxError.Protocol",
+  "SandboxError.Disconnected",
+  "SandboxError.Unresponsive",
+  "SandboxError.CannotStart",
+  "SandboxError.TimeLimit",
+  "SandboxError.InputClosed",
+  "SandboxError.Busy",
+  "SandboxError.FileFailed",
+  "SandboxError.HostFileFailed",
+  "SandboxError.UnsafeArchive",
+  "SandboxError.InvalidInput"
+] as const satisfies ReadonlyArray<Failure.FailureName>
+
 /** All others: they need neither a guest nor KVM. */
 export type OfHost = Exclude<
   Failure.FailureName,
-  (typeof ofGuests | typeof ofMonitor | typeof ofLimits | typeof ofVsock)[number]
+  (typeof ofGuests | typeof ofMonitor | typeof ofLimits | typeof ofVsock | typeof ofAgent)[number]
 >
 
 const page = await Bun.file(join(import.meta.dir, "../../../docs/FAILURES.md")).text()
