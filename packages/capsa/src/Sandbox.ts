@@ -136,6 +136,26 @@ export interface WriteOptions extends FileOptions {
   readonly append?: boolean | undefined
 }
 
+/** @category models */
+export interface StatOptions extends FileOptions {
+  readonly follow?: boolean | undefined
+}
+
+/** @category models */
+export interface MkdirOptions extends FileOptions {
+  /** Makes the folders that lead to it, too, and is content with one that is there. */
+  readonly recursive?: boolean | undefined
+  readonly mode?: number | undefined
+}
+
+/** @category models */
+export interface RemoveOptions extends FileOptions {
+  /** With all that is in it. Links are removed, never followed. */
+  readonly recursive?: boolean | undefined
+  /** Is content with nothing being there. */
+  readonly force?: boolean | undefined
+}
+
 /** Files of the guest. Paths are absolute. @category models */
 export interface SandboxFiles {
   /** The whole of a file. */
@@ -148,28 +168,10 @@ export interface SandboxFiles {
   readonly write: (path: string, data: InputSource, options?: WriteOptions) => Effect.Effect<void, SandboxError>
   readonly list: (path: string, options?: FileOptions) => Effect.Effect<ReadonlyArray<FileEntry>, SandboxError>
   /** Of what a link leads to, unless `follow` is false. */
-  readonly stat: (
-    path: string,
-    options?: FileOptions & { readonly follow?: boolean | undefined }
-  ) => Effect.Effect<FileEntry, SandboxError>
+  readonly stat: (path: string, options?: StatOptions) => Effect.Effect<FileEntry, SandboxError>
   readonly exists: (path: string, options?: FileOptions) => Effect.Effect<boolean, SandboxError>
-  readonly mkdir: (
-    path: string,
-    options?: FileOptions & {
-      /** Makes the folders that lead to it, too, and is content with one that is there. */
-      readonly recursive?: boolean | undefined
-      readonly mode?: number | undefined
-    }
-  ) => Effect.Effect<void, SandboxError>
-  readonly remove: (
-    path: string,
-    options?: FileOptions & {
-      /** With all that is in it. Links are removed, never followed. */
-      readonly recursive?: boolean | undefined
-      /** Is content with nothing being there. */
-      readonly force?: boolean | undefined
-    }
-  ) => Effect.Effect<void, SandboxError>
+  readonly mkdir: (path: string, options?: MkdirOptions) => Effect.Effect<void, SandboxError>
+  readonly remove: (path: string, options?: RemoveOptions) => Effect.Effect<void, SandboxError>
   readonly rename: (from: string, to: string, options?: FileOptions) => Effect.Effect<void, SandboxError>
   /** A file or folder as a tar archive; the root of it is called ".". */
   readonly pack: (path: string, options?: FileOptions) => Stream.Stream<Uint8Array, SandboxError>

@@ -31,8 +31,28 @@ import type {
   RunOptions,
   RunResult
 } from "./Console.ts"
+import * as SandboxFacade from "./internal/sandboxFacade.ts"
 import * as Session from "./internal/session.ts"
 import * as VsockFacade from "./internal/vsockFacade.ts"
+import type {
+  Command,
+  Copied,
+  ExecResult,
+  FileEntry,
+  FileOptions,
+  KillOptions,
+  MkdirOptions,
+  ProcessExit,
+  ReadOptions,
+  RemoveOptions,
+  SandboxHealth,
+  SandboxInfo,
+  SpawnOptions,
+  StatOptions,
+  TerminalSize,
+  ExecOptions as WithInput,
+  WriteOptions
+} from "./Sandbox.ts"
 import type { Vm as Machine, StopOptions, VmBackend } from "./Vm.ts"
 import type { VmPoolOptions, VmPoolStats } from "./VmPool.ts"
 import type { ConnectOptions, VsockPoolOptions, VsockPoolStats } from "./Vsock.ts"
@@ -42,6 +62,7 @@ export {
   ConsoleError,
   MachineError,
   PoolError,
+  SandboxError,
   StateError,
   VmBootError,
   VmConfig,
@@ -173,6 +194,66 @@ export interface Vm extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** What goes to a process or a file. @category models */
+export type InputSource = string | Uint8Array | AsyncIterable<Uint8Array>
+
+/** @category models */
+export interface ExecOptions extends Omit<WithInput, "stdin">, CallOptions {
+  readonly stdin?: InputSource | undefined
+}
+
+/** A process of the guest. `await using` kills it at the end of the block, with all that it started; so does `close`. @category models */
+export interface SandboxProcess extends AsyncDisposable {
+  readonly pid: number
+  /** What it writes, read as fast as it is asked for: unread output holds it back. */
+  readonly stdout: AsyncIterable<Uint8Array>
+  readonly stderr: AsyncIterable<Uint8Array>
+  /** Writes to its input; waits while it does not read. */
+  write(data: string | Uint8Array, options?: CallOptions): Promise<void>
+  /** Ends its input. */
+  end(options?: CallOptions): Promise<void>
+  /** How it ended, whether or not its output was read. */
+  exit(options?: CallOptions): Promise<ProcessExit>
+  kill(options?: KillOptions): Promise<void>
+  /** Of its terminal. */
+  resize(size: TerminalSize): Promise<void>
+  close(): Promise<void>
+}
+
+/** Files of the guest, by absolute paths. @category models */
+export interface SandboxFiles {
+  read(path: string, options?: ReadOptions & CallOptions): Promise<Uint8Array>
+  /** The same, as UTF-8 text. */
+  readText(path: string, options?: ReadOptions & CallOptions): Promise<string>
+  /** The same piece by piece, for files of any size. */
+  stream(path: string, options?: ReadOptions): AsyncIterable<Uint8Array>
+  /** Makes or replaces a file. */
+  write(path: string, data: InputSource, options?: WriteOptions & CallOptions): Promise<void>
+  list(path: string, options?: FileOptions & CallOptions): Promise<ReadonlyArray<FileEntry>>
+  stat(path: string, options?: StatOptions & CallOptions): Promise<FileEntry>
+  exists(path: string, options?: FileOptions & CallOptions): Promise<boolean>
+  mkdir(path: string, options?: MkdirOptions & CallOptions): Promise<void>
+  remove(path: string, options?: RemoveOptions & CallOptions): Promise<void>
+  rename(from: string, to: string, options?: FileOptions & CallOptions): Promise<void>
+}
+
+/** A machine with an agent: commands, files, and an orderly end. @category models */
+export interface Sandbox extends Vm {
+  /** Runs a command to its end; an exit code that is not 0 is no failure. An aborted one is killed, with all that it started. */
+  exec(command: Command, options?: ExecOptions): Promise<ExecResult>
+  spawn(command: Command, options?: SpawnOptions & CallOptions): Promise<SandboxProcess>
+  readonly files: SandboxFiles
+  /** Copies a file or folder of the host into the guest, merging folders. */
+  copyIn(host: string, guest: string, options?: FileOptions & CallOptions): Promise<Copied>
+  /** Copies a file or folder of the guest to the host; whatever the guest sends, nothing is written elsewhere. */
+  copyOut(guest: string, host: string, options?: FileOptions & CallOptions): Promise<Copied>
+  info(options?: CallOptions): Promise<SandboxInfo>
+  /** Whether the agent answers, and how fast. */
+  health(options?: CallOptions): Promise<SandboxHealth>
+  /** Ends the guest's processes within the grace and has it switch itself off; kills the machine if it does not. */
+  shutdown(options?: StopOptions & CallOptions): Promise<VmExit>
+}
+
 /** @category models */
 export interface PoolOptions extends Omit<VmPoolOptions, "ready" | "reset">, Pick<LaunchOptions, "backend"> {
   /** Fulfilled when a machine can be given away. `signal` is aborted when the pool gives up on it. */
@@ -205,6 +286,17 @@ export const launch = async (config: VmConfig, { backend, signal }: LaunchOption
   const runner = await Session.runner()
   const { close, value } = await runner.run(Session.launch(config, backend), { signal })
   return facade(value, close, runner)
+}
+
+/**
+ * Launches a machine and greets its agent, as `Sandbox.launch` does. An aborted or failed launch leaves nothing behind.
+ *
+ * @category constructors
+ */
+export const sandbox = async (config: VmConfig, { backend, signal }: LaunchOptions = {}): Promise<Sandbox> => {
+  const runner = await Session.runner()
+  const { close, value } = await runner.run(Session.sandbox(config, backend), { signal })
+  return { ...facade(value, close, runner), ...SandboxFacade.make(value, runner) }
 }
 
 /**
