@@ -18,6 +18,7 @@ describe("each example is shown as it is", () => {
     ["README.md", "hello-effect.ts"],
     ["docs/CONSOLE.md", "console.ts"],
     ["docs/POOL.md", "pool.ts"],
+    ["docs/SANDBOX.md", "sandbox.ts"],
     ["docs/VSOCK.md", "vsock.ts"],
     ["docs/OBSERVABILITY.md", "telemetry.ts"]
   ] as const) {
@@ -55,6 +56,16 @@ describe("each example does what it says", () => {
     async () => {
       const { status, stdout } = await run("pool.ts")
       expect(stdout).toMatch(/2, 42, 303, by 3 machines/)
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
+    "sandbox.ts",
+    async () => {
+      const { status, stderr, stdout } = await run("sandbox.ts")
+      expect({ stderr, stdout }).toEqual({ stderr: "", stdout: "42, status 3, whole: PowerOff\n" })
       expect(status).toBe(0)
     },
     testMs

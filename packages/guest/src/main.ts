@@ -1,5 +1,5 @@
 /**
- * `bun packages/guest/src/main.ts build [debian|tiny|toolbox|all] [--update] [--json]`: builds images and prints their paths.
+ * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|all] [--update] [--json]`: builds images and prints their paths.
  *
  * `--update` asks what the distribution offers now; otherwise what was built once stays.
  */
@@ -9,11 +9,12 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { type BuildContext, Updating } from "./Cache.ts"
+import * as GuestAgent from "./GuestAgent.ts"
 import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
-const usage = "usage: bun packages/guest/src/main.ts build [debian|tiny|toolbox|all] [--update] [--json]\n"
+const usage = "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|all] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 
@@ -22,10 +23,13 @@ const exitWith = (status: number) =>
     process.exitCode = status
   })
 
+const agent = Effect.map(GuestAgent.agent, ({ program }) => ({ agent: { program } }))
+
 const selections: Record<
-  "debian" | "tiny" | "toolbox" | "all",
+  "agent" | "debian" | "tiny" | "toolbox" | "all",
   Effect.Effect<Record<string, Record<string, string>>, GuestError, BuildContext>
 > = {
+  agent,
   debian: Effect.all({ debian: GuestImages.debian }),
   tiny: Effect.all({ tiny: GuestImages.tiny }),
   toolbox: Effect.all({ toolbox: GuestImages.toolbox }),
