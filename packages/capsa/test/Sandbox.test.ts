@@ -5,7 +5,6 @@ import * as Layer from "effect/Layer"
 import { hostedAgent } from "./fixtures/hostedAgent.ts"
 import { suite, TestAgent, testerOf } from "./fixtures/sandboxSuite.ts"
 
-const { CAPSA_TEST_FILE_MIB = "100" } = Bun.env
 const timeoutMs = 300_000
 
 layer(Layer.scoped(TestAgent, hostedAgent))("an agent on this host", ({ live }) => {
@@ -13,7 +12,7 @@ layer(Layer.scoped(TestAgent, hostedAgent))("an agent on this host", ({ live }) 
     timeoutMs,
     execs: 1000,
     streamedMib: 100,
-    fileMib: Number(CAPSA_TEST_FILE_MIB),
+    fileMib: 100,
     files: 10_000,
     findsAll: false
   })
