@@ -16,7 +16,7 @@ const program = { description: "Virtual machines from the command line.", option
 const verbs = {
   run: {
     description:
-      "Boot a machine and attach its console; Ctrl-] leaves and ends it. Piped input is typed once init runs.",
+      "Boot a machine and attach its console; Ctrl-] leaves and ends it. Piped input is typed once init runs. With -- CMD ARGS… at the end: run that command in the machine, with this command's input, output and exit status.",
     options: options.run
   },
   doctor: {
@@ -35,12 +35,19 @@ const verbs = {
 const isVerb = (word: string | undefined): word is keyof typeof verbs =>
   word !== undefined && Object.hasOwn(verbs, word)
 
-const run = Command.make("run", verbs.run.options, (given) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./Run.ts")),
-    (verb) => verb.run(given)
-  ).pipe(reporting(given))
-)
+/** Where the words are told apart: what is behind it is a command for the guest, and not ours to read. */
+const separator = "--"
+
+/** What a machine's own command could exit with, a failure of ours should not. */
+const failedBesideCommand = 125
+
+const runOf = (command: ReadonlyArray<string>) =>
+  Command.make("run", verbs.run.options, (given) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Run.ts")),
+      (verb) => verb.run({ ...given, command })
+    ).pipe(reporting({ ...given, failedStatus: command.length > 0 ? failedBesideCommand : undefined }))
+  )
 
 const look = (given: { readonly json: boolean }) =>
   Effect.flatMap(
@@ -75,15 +82,17 @@ const printVersion = Command.make("version", verbs.version.options, () =>
   Effect.flatMap(Stdio, ({ stdout }) => stdout.write(`${version}\n`)).pipe(reporting({ json: false }))
 )
 
-const capsa = Command.make("capsa", program.options, (given) =>
-  given.checkSystem
-    ? look(given)
-    : reporting(given)(
-        new UsageError({ reason: "UnknownVerb", detail: "No verb is given.", hint: "`capsa --help` lists them." })
-      )
-).pipe(Command.withSubcommands([run, doctor, backends, ps, cleanup, printVersion]))
+const capsa = (command: ReadonlyArray<string>) =>
+  Command.make("capsa", program.options, (given) =>
+    given.checkSystem
+      ? look(given)
+      : reporting(given)(
+          new UsageError({ reason: "UnknownVerb", detail: "No verb is given.", hint: "`capsa --help` lists them." })
+        )
+  ).pipe(Command.withSubcommands([runOf(command), doctor, backends, ps, cleanup, printVersion]))
 
-const parse = Command.run(capsa, { name: "capsa", version, executable: "capsa" })
+const parse = (words: ReadonlyArray<string>, command: ReadonlyArray<string>) =>
+  Command.run(capsa(command), { name: "capsa", version, executable: "capsa" })(["bun", "capsa", ...words])
 
 /** In our words where the parser's mislead. */
 const wrongUsage = (error: ValidationError.ValidationError, words: ReadonlyArray<string>): UsageError => {
@@ -122,9 +131,17 @@ const parserConsole = Effect.gen(function* () {
   }
 })
 
-const dispatch = Effect.fnUntraced(function* (words: ReadonlyArray<string>) {
+const dispatch = Effect.fnUntraced(function* (all: ReadonlyArray<string>) {
+  const at = all.includes("run") ? all.indexOf(separator) : -1
+  const words = at < 0 ? all : all.slice(0, at)
+  const command = at < 0 ? [] : all.slice(at + 1)
+  if (at >= 0 && command.length === 0) {
+    const detail = `There is no command behind ${separator}.`
+    const nothing = new UsageError({ reason: "InvalidValue", detail, hint: "Name one, or leave it out." })
+    return yield* reporting({ json: words.includes("--json") })(nothing)
+  }
   if (words.includes("--help") || words.includes("-h")) return yield* reporting({ json: false })(help(words))
-  return yield* parse(["bun", "capsa", ...words]).pipe(
+  return yield* parse(words, command).pipe(
     Effect.withConsole(yield* parserConsole),
     Effect.catchIf(
       (error) => error._tag !== "Told",

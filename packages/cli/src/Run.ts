@@ -1,18 +1,18 @@
 /** `capsa run`: one machine with its console attached, until it ends. */
-import { type Backend, type BackendError, BackendName, BootStage, type VmConfig, VmExit } from "@capsa/core"
-import * as StatusLine from "@capsa/guest/StatusLine"
-import { Backend as Backends, GuestImage, Vm } from "capsa"
+import { BackendName, BootStage, VmExit } from "@capsa/core"
+import { Vm } from "capsa"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { copyInput, copyOutput } from "./Attach.ts"
 import { RunError, UsageError } from "./CliError.ts"
-import { networkOf, withoutNetwork } from "./network.ts"
-import { type RunOptions, withoutKernel } from "./options.ts"
+import { withoutNetwork } from "./network.ts"
+import { isCommand, type RunOptions, withoutCommand, withoutKernel } from "./options.ts"
 import { statusOf, Told, toData, writeJson } from "./Report.ts"
+import { CommandReport, runCommand } from "./RunCommand.ts"
+import { configOf, layerOf, withProgress } from "./runMachine.ts"
 import { Stdio } from "./Stdio.ts"
 import * as Timing from "./Timing.ts"
 
@@ -34,31 +34,6 @@ export const RunReport = Schema.Struct({
 })
 /** @category models */
 export type RunReport = typeof RunReport.Type
-
-const layerOf = (name: RunOptions["backend"]): Layer.Layer<Backend, BackendError> =>
-  Backends.candidates.find((candidate) => candidate.name === name)?.layer ?? Backends.auto
-
-const configOf = ({
-  kernel,
-  initrd,
-  cmdline,
-  disk,
-  share,
-  cpus,
-  memory,
-  name,
-  limit,
-  ...network
-}: RunOptions): VmConfig => ({
-  boot: kernel === undefined ? undefined : { kernel, initrd, cmdline },
-  disks: disk,
-  shares: share,
-  network: networkOf(network),
-  cpus,
-  memory,
-  name,
-  limits: limit
-})
 
 /** How a session was over: the machine ended, its user left, its time was over. @category models */
 export type Ending = "ended" | "left" | "time over"
@@ -130,29 +105,45 @@ const session = Effect.fnUntraced(function* (options: RunOptions) {
   } satisfies RunReport
 }, Effect.scoped)
 
-/** Preparing the built-in guest shows on a terminal how far it is. */
-const withProgress = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(GuestImage, ({ images }) =>
-    Effect.provideService(effect, GuestImage, {
-      images: (capabilities) => Effect.provide(images(capabilities), StatusLine.layer)
-    })
-  )
+/** What was given without what it goes with, if so. */
+const misplaced = (options: RunOptions): UsageError | undefined => {
+  const conflict = (option: string, what: string, hint: string) =>
+    new UsageError({ reason: "Conflict", detail: `${option} goes with ${what}.`, hint })
+  const stray = withoutKernel(options)
+  if (stray !== undefined) return conflict(stray, "--kernel", "Name the kernel: --kernel vmlinuz.")
+  const unreachable = withoutNetwork(options)
+  if (unreachable !== undefined) return conflict(unreachable, "a network", "Leave out --net none.")
+  const idle = withoutCommand(options)
+  if (idle !== undefined) return conflict(idle, "a command", "Name it at the end: capsa run … -- sh -c 'echo hello'.")
+  return undefined
+}
 
 /** The verb. */
 export const run = Effect.fn("run")(function* (options: RunOptions) {
-  const stray = withoutKernel(options)
-  if (stray !== undefined) {
-    const detail = `${stray} goes with --kernel.`
-    return yield* new UsageError({ reason: "Conflict", detail, hint: "Name the kernel: --kernel vmlinuz." })
+  const wrong = misplaced(options)
+  if (wrong !== undefined) return yield* wrong
+  const on = layerOf(options.backend)
+  if (isCommand(options)) {
+    return yield* tellCommand(yield* runCommand(options).pipe(withProgress, Effect.provide(on)), options)
   }
-  const unreachable = withoutNetwork(options)
-  if (unreachable !== undefined) {
-    const detail = `${unreachable} goes with a network.`
-    return yield* new UsageError({ reason: "Conflict", detail, hint: "Leave out --net none." })
-  }
+  return yield* tellMachine(yield* session(options).pipe(withProgress, Effect.provide(on)), options)
+})
+
+const drawTiming = Effect.fnUntraced(function* (stages: ReadonlyArray<BootStage>, { timing }: RunOptions) {
   const { stderr } = yield* Stdio
-  const report = yield* session(options).pipe(withProgress, Effect.provide(layerOf(options.backend)))
-  if (options.timing) yield* stderr.write(Timing.render(report.stages, stderr))
+  if (timing) yield* stderr.write(Timing.render(stages, stderr))
+})
+
+/** What the command said has been told. */
+const tellCommand = Effect.fnUntraced(function* (report: CommandReport, options: RunOptions) {
+  yield* drawTiming(report.stages, options)
+  if (options.json) yield* writeJson(yield* Effect.orDie(Schema.encode(CommandReport)(report)))
+  if (report.exitCode !== 0) return yield* new Told({ status: report.exitCode })
+})
+
+const tellMachine = Effect.fnUntraced(function* (report: RunReport, options: RunOptions) {
+  const { stderr } = yield* Stdio
+  yield* drawTiming(report.stages, options)
   if (report.outputLost > 0) {
     yield* stderr.write(`capsa: ${report.outputLost} bytes of output are missing: they were taken too slowly.\n`)
   }

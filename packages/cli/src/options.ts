@@ -86,6 +86,12 @@ export const parseShare = (text: string): ShareConfig | undefined => {
   return { host, guest, ...((mode === "ro" || mode === "rw") && { mode }) }
 }
 
+/** "NAME=value". */
+const parseVariable = (text: string): readonly [name: string, value: string] | undefined => {
+  const [, name, value] = /^([^=]+)=(.*)$/s.exec(text) ?? []
+  return name === undefined || value === undefined ? undefined : [name, value]
+}
+
 const described = (description: string) => Options.withDescription(description)
 
 const json = Options.boolean("json").pipe(described("Print the result, or the error, as JSON on stdout."))
@@ -159,6 +165,19 @@ export const run = {
     described("What the machine may take of this host: cpu=0.5,memory=1GiB,pids=64, any of them. On QEMU."),
     optional
   ),
+  env: several("env", "variable", "NAME=value", parseVariable).pipe(
+    described("Variable of the command's environment: NAME=value. May be given several times.")
+  ),
+  cwd: Options.text("cwd").pipe(
+    Options.withPseudoName("folder"),
+    described("Folder of the guest that the command runs in. / if absent."),
+    optional
+  ),
+  user: Options.text("user").pipe(
+    described("Who runs the command in the guest: a name or number, or user:group. root if absent."),
+    optional
+  ),
+  tty: Options.boolean("tty").pipe(described("Run the command in a terminal, with this one's size and keys.")),
   name: Options.text("name").pipe(described("Name of the machine, for logs."), optional),
   timeout: parsed("timeout", "duration", "30s, 5m or 1h", parseDuration).pipe(
     described("Kill the machine after this time and exit with 124: 30s, 5m."),
@@ -176,7 +195,27 @@ export const run = {
 type Parsed = { readonly [K in keyof typeof run]: (typeof run)[K] extends Options.Options<infer A> ? A : never }
 
 /** What the options of `capsa run` say. @category models */
-export interface RunOptions extends Parsed {}
+export interface RunOptions extends Parsed {
+  /** What stands behind `--`; nothing if that is not there. */
+  readonly command: ReadonlyArray<string>
+}
+
+/** The options of a run with a command. @category models */
+export interface CommandOptions extends RunOptions {
+  readonly command: readonly [program: string, ...args: ReadonlyArray<string>]
+}
+
+/** Whether there is a command to run. */
+export const isCommand = (options: RunOptions): options is CommandOptions => options.command.length > 0
+
+/** The option that only makes sense together with a command, if that is missing. */
+export const withoutCommand = (options: RunOptions): string | undefined => {
+  if (isCommand(options)) return undefined
+  const { cwd, env, tty, user } = options
+  if (env.length > 0) return "--env"
+  if (tty) return "--tty"
+  return cwd !== undefined ? "--cwd" : user !== undefined ? "--user" : undefined
+}
 
 /** The option that only makes sense together with `--kernel`, if that is missing. */
 export const withoutKernel = ({ kernel, initrd, cmdline }: RunOptions): string | undefined => {
