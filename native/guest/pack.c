@@ -169,9 +169,13 @@ int work_pack(const struct msgpack_value *params, struct msgpack_writer *result,
 		error = tar_write_end(STDOUT_FILENO);
 	}
 	if (error) {
+		size_t length = strlen(path);
+		size_t rest = strnlen(packing.entry.path + 1,
+				      PATH_MAX - 1 - length);
+
 		failure_set(failure, REASON_FILE, packing.step, -error, path);
-		strncat(failure->subject, packing.entry.path + 1,
-			PATH_MAX - 1 - strlen(failure->subject));
+		memcpy(failure->subject + length, packing.entry.path + 1, rest);
+		failure->subject[length + rest] = '\0';
 		return -1;
 	}
 	msgpack_put_map(result, 2);

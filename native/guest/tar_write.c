@@ -32,8 +32,8 @@ static int write_header(int fd, char type, const char *path, const char *target,
 	struct tar_header header = { 0 };
 
 	/* What does not fit stands in the extended header. */
-	strncpy(header.name, path, sizeof(header.name));
-	strncpy(header.link, target, sizeof(header.link));
+	memcpy(header.name, path, strnlen(path, sizeof(header.name)));
+	memcpy(header.link, target, strnlen(target, sizeof(header.link)));
 	put_octal(header.mode, sizeof(header.mode), mode);
 	put_octal(header.uid, sizeof(header.uid), 0);
 	put_octal(header.gid, sizeof(header.gid), 0);
