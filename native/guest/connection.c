@@ -313,12 +313,15 @@ static void handle_frames(struct connection *connection)
 	int whole;
 
 	while ((whole = next_frame(connection, &body, &length)) != 0) {
+		/* First of all: a deaf port must not find it again. Its bytes
+		 * stay where they are until more is read. */
+		frame_input_take(&connection->input,
+				 FRAME_HEAD_BYTES + (whole > 0 ? length : 0));
 		if (whole < 0 || on_frame(connection, body, length)) {
 			give_up(connection, "Protocol",
 				"the agent does not understand the host");
 			return;
 		}
-		frame_input_take(&connection->input, FRAME_HEAD_BYTES + length);
 	}
 }
 
