@@ -259,6 +259,23 @@ static inline void child_close(int *fd)
 	*fd = -1;
 }
 
+/* A call whose child lives. Its pipes are replaced in the same turn in which
+ * the agent made them, before it looks at them. */
+static inline struct fake_child child_start(struct fake_host *host, uint32_t id)
+{
+	struct fake_child child;
+
+	host_ask(host, id, "spawn");
+	host_turn(host);
+	connection_hear(&host->connection);
+	child = child_of(host, id);
+	child_close(&child.report);
+	host_settle(host);
+	CHECK(host_hear(host) == FRAME_STARTED);
+	CHECK(host_number(host) == id);
+	return child;
+}
+
 /* All but its end, which calls_reaped() tells. */
 static inline void child_leave(struct fake_child *child)
 {
