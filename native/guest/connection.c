@@ -17,6 +17,7 @@ static const uint8_t greeting[] = {
 enum {
 	GREETING_OFFSET = FRAME_HEAD_BYTES + 1, /* the array's head */
 	AWAY_RETRY_MS = 250,
+	GREETING_MS = 1000 * GREETING_SECONDS,
 };
 
 void connection_open(struct connection *connection, struct calls *calls, int fd,
@@ -26,8 +27,7 @@ void connection_open(struct connection *connection, struct calls *calls, int fd,
 	connection->calls = calls;
 	connection->fd = fd;
 	connection->port = port;
-	connection->deadline_ms =
-		port ? -1 : poller_now_ms() + 1000 * GREETING_SECONDS;
+	connection->deadline_ms = port ? -1 : poller_now_ms() + GREETING_MS;
 }
 
 void connection_close(struct connection *connection)

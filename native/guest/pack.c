@@ -103,7 +103,7 @@ static int pack_member(struct packing *packing, int folder, const char *name,
 		return failed(packing, "open");
 	}
 	path[length] = '/';
-	strcpy(path + length + 1, name);
+	memcpy(path + length + 1, name, strlen(name) + 1);
 	error = pack(packing, folder, name, depth);
 	if (!error)
 		path[length] = '\0';
