@@ -100,7 +100,6 @@ static void rules_of_calls_are_kept(void)
 		{ FRAME_SIGNAL, 1, 0, SIGNAL_PROCESS },
 		{ FRAME_SIGNAL, 1, 65, SIGNAL_PROCESS },
 		{ FRAME_SIGNAL, 1, 15, SIGNAL_TREE + 1 },
-		{ FRAME_OPEN, 1, 0, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
@@ -116,6 +115,20 @@ static void rules_of_calls_are_kept(void)
 		child_leave(&child);
 		host_close(host);
 	}
+}
+
+static void identifiers_only_rise(void)
+{
+	struct fake_host *host = host_meet(WINDOW);
+
+	host_ask(host, 7, "none");
+	host_ask(host, 8, "none");
+	host_ask(host, 8, "none");
+	host_settle(host);
+	CHECK(host_hear(host) == FRAME_FAILED);
+	CHECK(host_hear(host) == FRAME_FAILED);
+	expect_fault(host, "Protocol");
+	host_close(host);
 }
 
 static void a_port_stays_deaf_until_a_greeting(void)
@@ -210,6 +223,7 @@ int main(void)
 	TEST(what_comes_before_a_greeting_ends_it);
 	TEST(garbage_ends_it);
 	TEST(rules_of_calls_are_kept);
+	TEST(identifiers_only_rise);
 	TEST(a_port_stays_deaf_until_a_greeting);
 	TEST(who_greets_again_begins_anew);
 	TEST(a_half_open_host_is_gone);
