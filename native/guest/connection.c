@@ -17,6 +17,7 @@ static const uint8_t greeting[] = {
 enum {
 	GREETING_OFFSET = FRAME_HEAD_BYTES + 1, /* the array's head */
 	AWAY_RETRY_MS = 250,
+	GREETING_MS = 1000 * GREETING_SECONDS,
 };
 
 void connection_open(struct connection *connection, struct calls *calls, int fd,
@@ -26,8 +27,7 @@ void connection_open(struct connection *connection, struct calls *calls, int fd,
 	connection->calls = calls;
 	connection->fd = fd;
 	connection->port = port;
-	connection->deadline_ms =
-		port ? -1 : poller_now_ms() + 1000 * GREETING_SECONDS;
+	connection->deadline_ms = port ? -1 : poller_now_ms() + GREETING_MS;
 }
 
 void connection_close(struct connection *connection)
@@ -313,12 +313,15 @@ static void handle_frames(struct connection *connection)
 	int whole;
 
 	while ((whole = next_frame(connection, &body, &length)) != 0) {
+		/* First of all: a deaf port must not find it again. Its bytes
+		 * stay where they are until more is read. */
+		frame_input_take(&connection->input,
+				 FRAME_HEAD_BYTES + (whole > 0 ? length : 0));
 		if (whole < 0 || on_frame(connection, body, length)) {
 			give_up(connection, "Protocol",
 				"the agent does not understand the host");
 			return;
 		}
-		frame_input_take(&connection->input, FRAME_HEAD_BYTES + length);
 	}
 }
 

@@ -103,7 +103,7 @@ static int pack_member(struct packing *packing, int folder, const char *name,
 		return failed(packing, "open");
 	}
 	path[length] = '/';
-	strcpy(path + length + 1, name);
+	memcpy(path + length + 1, name, strlen(name) + 1);
 	error = pack(packing, folder, name, depth);
 	if (!error)
 		path[length] = '\0';
@@ -169,9 +169,13 @@ int work_pack(const struct msgpack_value *params, struct msgpack_writer *result,
 		error = tar_write_end(STDOUT_FILENO);
 	}
 	if (error) {
+		size_t length = strlen(path);
+		size_t rest = strnlen(packing.entry.path + 1,
+				      PATH_MAX - 1 - length);
+
 		failure_set(failure, REASON_FILE, packing.step, -error, path);
-		strncat(failure->subject, packing.entry.path + 1,
-			PATH_MAX - 1 - strlen(failure->subject));
+		memcpy(failure->subject + length, packing.entry.path + 1, rest);
+		failure->subject[length + rest] = '\0';
 		return -1;
 	}
 	msgpack_put_map(result, 2);

@@ -52,22 +52,23 @@ static int set_clock(const struct msgpack_value *params,
 static int add_entropy(const struct msgpack_value *params,
 		       struct failure *failure)
 {
-	struct {
-		struct rand_pool_info head;
-		uint8_t bytes[ENTROPY_BYTES_MAX];
-	} pool = { 0 };
+	/* With room for what the head announces. */
+	_Alignas(struct rand_pool_info)
+		uint8_t bytes[sizeof(struct rand_pool_info) +
+			      ENTROPY_BYTES_MAX] = { 0 };
+	struct rand_pool_info *pool = (struct rand_pool_info *)bytes;
 	struct msgpack_value seed;
 	int fd;
 	int error = 0;
 
 	if (msgpack_find(params, "entropy", MSGPACK_BIN, &seed) ||
-	    seed.length > sizeof(pool.bytes))
+	    seed.length > ENTROPY_BYTES_MAX)
 		return 0;
-	pool.head.entropy_count = (int)seed.length * 8;
-	pool.head.buf_size = (int)seed.length;
-	memcpy(pool.bytes, seed.bytes, seed.length);
+	pool->entropy_count = (int)seed.length * 8;
+	pool->buf_size = (int)seed.length;
+	memcpy(pool->buf, seed.bytes, seed.length);
 	fd = open("/dev/random", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &pool))
+	if (fd < 0 || ioctl(fd, RNDADDENTROPY, pool))
 		error = errno;
 	if (fd >= 0)
 		close(fd);

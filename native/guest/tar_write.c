@@ -22,7 +22,7 @@ static bool put_octal(char *field, size_t size, int64_t value)
 
 	if (value < 0 || value > most)
 		return false;
-	snprintf(field, size, "%0*llo", (int)size - 1, (long long)value);
+	(void)snprintf(field, size, "%0*llo", (int)size - 1, (long long)value);
 	return true;
 }
 
@@ -32,8 +32,8 @@ static int write_header(int fd, char type, const char *path, const char *target,
 	struct tar_header header = { 0 };
 
 	/* What does not fit stands in the extended header. */
-	strncpy(header.name, path, sizeof(header.name));
-	strncpy(header.link, target, sizeof(header.link));
+	memcpy(header.name, path, strnlen(path, sizeof(header.name)));
+	memcpy(header.link, target, strnlen(target, sizeof(header.link)));
 	put_octal(header.mode, sizeof(header.mode), mode);
 	put_octal(header.uid, sizeof(header.uid), 0);
 	put_octal(header.gid, sizeof(header.gid), 0);
@@ -44,8 +44,8 @@ static int write_header(int fd, char type, const char *path, const char *target,
 	header.type = type;
 	memcpy(header.magic, "ustar", sizeof(header.magic));
 	memcpy(header.version, "00", sizeof(header.version));
-	snprintf(header.checksum, sizeof(header.checksum), "%06o",
-		 tar_header_sum(&header));
+	(void)snprintf(header.checksum, sizeof(header.checksum), "%06o",
+		       tar_header_sum(&header));
 	header.checksum[7] = ' ';
 	return transfer_write(fd, &header, sizeof(header));
 }
@@ -61,8 +61,8 @@ static size_t put_record(char *records, size_t used, const char *key,
 	while (bare + (size_t)snprintf(digits, sizeof(digits), "%zu", length) !=
 	       length)
 		length++;
-	snprintf(records + used, EXTENSION_BYTES_MAX - used, "%zu %s=%s\n",
-		 length, key, value);
+	(void)snprintf(records + used, EXTENSION_BYTES_MAX - used,
+		       "%zu %s=%s\n", length, key, value);
 	return used + length;
 }
 
@@ -71,7 +71,7 @@ static size_t put_number_record(char *records, size_t used, const char *key,
 {
 	char digits[24];
 
-	snprintf(digits, sizeof(digits), "%lld", (long long)value);
+	(void)snprintf(digits, sizeof(digits), "%lld", (long long)value);
 	return put_record(records, used, key, digits);
 }
 
