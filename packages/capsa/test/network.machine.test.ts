@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Vm from "../src/Vm.ts"
-import { datagrams, dnsServer, host, noHost, noise, sha256, sink, source } from "./fixtures/hostNetwork.ts"
+import { datagrams, dnsServer, host, noHost, noise, sha256, sink, source, tapDevice } from "./fixtures/hostNetwork.ts"
 import { backend, backendName, capabilities, quick, tiny } from "./fixtures/realBackend.ts"
 
 /** Emulators are slow, and emulators in emulators are slower still. */
@@ -348,6 +348,17 @@ describe("policies", () => {
       yield* vm.network.setPolicy("none")
       yield* done("echo two >&3; exec 3>&-; until grep -q taken /tmp/out; do sleep 1; done")
       expect(to.hashes).toEqual([sha256(new TextEncoder().encode("one\ntwo\n"))])
+    }))
+})
+
+describe("TAP devices", () => {
+  test("carry frames as long as they say", () =>
+    Effect.gen(function* () {
+      yield* tapDevice("capsatap", "10.8.0.1/24", 4000)
+      const { done } = yield* small({ mode: "tap", device: "capsatap" })
+      expect(yield* done("cat /sys/class/net/eth0/mtu")).toBe("4000")
+      yield* done("ip address add 10.8.0.2/24 dev eth0 && ip link set eth0 up")
+      yield* done("ping -c 2 -s 3900 10.8.0.1")
     }))
 })
 
