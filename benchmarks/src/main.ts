@@ -6,6 +6,7 @@ import * as boot from "./boot/boot.ts"
 import * as console from "./console.ts"
 import * as inprocess from "./inprocess.ts"
 import * as lifecycle from "./lifecycle.ts"
+import { net } from "./net/net.ts"
 import { type Row, report, table } from "./report.ts"
 import * as storage from "./storage/storage.ts"
 
@@ -15,6 +16,7 @@ const benchmarks = {
   disk: storage.disk,
   inprocess: inprocess.rows,
   lifecycle: lifecycle.rows,
+  net,
   share: storage.share
 }
 

@@ -397,6 +397,8 @@ struct capsa_stats {
 	uint64_t vsock_connections; /* now, those being made included */
 	uint64_t vsock_sent;        /* bytes to the guest */
 	uint64_t vsock_received;    /* bytes of the guest */
+	/* Of a service's network device; 0: none, or the guest's own affair */
+	uint64_t network_mtu;
 };
 
 /* A connection, or what goes to and fro for an echo. */
@@ -530,22 +532,27 @@ CAPSA_EXPORT uint32_t capsa_launch(struct capsa *capsa,
 
 /*
  * Serves devices to a machine of another monitor by vhost-user: the shares of
- * config, in their order. Of config, memory_bytes is what that machine has, and
- * all but it and the shares is 0. Each of the count sockets, as many as
- * shares, is a connected stream socket for the other monitor, which the caller
- * owns; this end is the library's. sockets and *machine are set on
+ * config in their order, its network device, its vsock device. Of config,
+ * memory_bytes is what that machine has, and all but it and these is 0. The
+ * first who connects to the Unix socket "<path>0" is served the first device,
+ * "<path>1" the second, and so on. The library makes these sockets before it
+ * returns and removes them when the service is released. path is
+ * NUL-terminated, of CAPSA_VSOCK_PATH_MAX bytes at most. *machine is set on
  * CAPSA_STATUS_OK only.
  *
- * CAPSA_STAGE_STARTED tells that every folder is open. CAPSA_EVENT_EXIT comes
- * once all sockets were hung up by the other side, which takes that nobody
- * holds a copy of them, or after capsa_kill(). It has no power button, pauses
- * not and has no console: STATE.
+ * The other monitor shows the network device's address and MTU itself: it has
+ * to be told the first of config and the second of capsa_stats().
+ *
+ * CAPSA_STAGE_STARTED tells that every device is there: folders are open,
+ * ports are taken. CAPSA_EVENT_EXIT comes once all devices had somebody who
+ * has hung up, or after capsa_kill(). It has no power button (STATE) and no
+ * console, which takes no byte.
  * Status: as capsa_launch(), HOST.
  */
 CAPSA_EXPORT uint32_t capsa_serve(struct capsa *capsa,
 				  const struct capsa_machine_config *config,
-				  int32_t *sockets, uint32_t count,
-				  uint32_t *machine, struct capsa_error *error);
+				  const char *path, uint32_t *machine,
+				  struct capsa_error *error);
 
 /*
  * Makes a network for machines to be launched on. policy is for what leaves it
@@ -605,6 +612,10 @@ CAPSA_EXPORT uint32_t capsa_power_button(struct capsa *capsa, uint32_t machine);
 
 /*
  * Stops all vCPUs until capsa_resume(); PAUSED or RESUMED tells when done.
+ *
+ * A service is told before the other monitor stops its vCPUs, and before it
+ * runs them again: there are no events, and meanwhile the devices keep what
+ * they have, which otherwise a monitor that stops them has them reset.
  * Status: OK, STALE_HANDLE, STATE.
  */
 CAPSA_EXPORT uint32_t capsa_pause(struct capsa *capsa, uint32_t machine);

@@ -2,7 +2,6 @@
 /* Every exported function: checks its arguments and forwards. */
 #include <stddef.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "capsa.h"
 #include "context.h"
@@ -93,29 +92,20 @@ uint32_t capsa_launch(struct capsa *capsa,
 
 uint32_t capsa_serve(struct capsa *capsa,
 		     const struct capsa_machine_config *config,
-		     int32_t *sockets, uint32_t count, uint32_t *machine,
+		     const char *path, uint32_t *machine,
 		     struct capsa_error *error)
 {
-	int32_t peers[CAPSA_SHARES_MAX];
 	struct machine *created = NULL;
 	enum capsa_status status;
 
-	if (!capsa || !config || !sockets || !machine)
+	if (!capsa || !config || !path || !machine)
 		return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
 				 "capsa_serve", NULL, NULL,
 				 "an argument is NULL");
-	status = machine_create_service(&created, capsa, config, peers, count,
-					error);
+	status = machine_create_service(&created, capsa, config, path, error);
 	if (status != CAPSA_STATUS_OK)
 		return status;
-	status = api_begin(capsa, created, machine, error);
-	for (uint32_t i = 0; i < count; i++) {
-		if (status == CAPSA_STATUS_OK)
-			sockets[i] = peers[i];
-		else
-			close(peers[i]);
-	}
-	return status;
+	return api_begin(capsa, created, machine, error);
 }
 
 uint32_t capsa_network_open(struct capsa *capsa,

@@ -12,26 +12,13 @@
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
-#include "net/network.h"
-#include "net/tap.h"
-#include "net/user.h"
-#include "share.h"
+#include "machine_devices.h"
 #include "virtio/balloon.h"
 #include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/fs.h"
-#include "virtio/net.h"
 #include "virtio/rng.h"
 #include "virtio/vsock.h"
-
-enum {
-	BOARD_GUEST_CID = 3, /* each machine has a device of its own */
-	/*
-	 * A guest on a busy host may take seconds to get round to its queues;
-	 * who wants to know sooner has a time limit of its own.
-	 */
-	BOARD_VSOCK_PATIENCE_MS = 10000,
-};
 
 struct arch_shape board_shape(const struct machine_config *config)
 {
@@ -213,18 +200,12 @@ static enum capsa_status board_add_vsock(struct board *board, int vm_fd,
 					 struct loop *loop,
 					 struct capsa_error *error)
 {
-	const struct vsock_config config = {
-		.path = board->machine->config.vsock,
-		.guest_cid = BOARD_GUEST_CID,
-		.patience_ms = BOARD_VSOCK_PATIENCE_MS,
-	};
 	struct virtio_device *device;
-	enum capsa_status status;
-	int result;
+	enum capsa_status status = machine_create_vsock(&device, board->machine,
+							loop, error);
 
-	result = virtio_vsock_create(&device, &config, loop);
-	if (result < 0)
-		return error_system(error, -result, "bind", config.path);
+	if (status != CAPSA_STATUS_OK)
+		return status;
 	status = board_add_virtio(board, vm_fd, device, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		board->vsock = device;
@@ -275,8 +256,8 @@ static enum capsa_status board_add_share(struct board *board, int vm_fd,
 {
 	uint32_t index = board->share_count;
 	struct virtio_device **device = &board->shares[index];
-	enum capsa_status status = share_create(device, board->machine, index,
-						error);
+	enum capsa_status status = machine_create_share(device, board->machine,
+							index, error);
 
 	if (status != CAPSA_STATUS_OK)
 		return status;
@@ -286,40 +267,16 @@ static enum capsa_status board_add_share(struct board *board, int vm_fd,
 	return status;
 }
 
-/* What carries the frames of the machine's network device. */
-static enum capsa_status board_create_port(const struct machine *machine,
-					   struct loop *loop,
-					   struct net_port **port,
-					   struct capsa_error *error)
-{
-	const struct nic_config *nic = &machine->config.nic;
-
-	switch (nic->mode) {
-	case CAPSA_NETWORK_USER:
-		return user_port_create(port, nic, machine->gate, error);
-	case CAPSA_NETWORK_TAP:
-		return tap_port_create(port, nic->device, error);
-	default:
-		return network_join(machine->network, port, nic, loop, error);
-	}
-}
-
 static enum capsa_status board_add_net(struct board *board, int vm_fd,
 				       struct loop *loop,
 				       struct capsa_error *error)
 {
-	const struct machine *machine = board->machine;
 	struct virtio_device *net;
-	struct net_port *port;
-	enum capsa_status status = board_create_port(machine, loop, &port,
-						     error);
-	int result;
+	enum capsa_status status = machine_create_net(&net, board->machine,
+						      loop, error);
 
 	if (status != CAPSA_STATUS_OK)
 		return status;
-	result = virtio_net_create(&net, port, machine->config.nic.mac, loop);
-	if (result < 0)
-		return error_system(error, -result, "create", "virtio-net");
 	return board_add_virtio(board, vm_fd, net, loop, error);
 }
 

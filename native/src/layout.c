@@ -105,6 +105,7 @@ static const struct layout_line layout_lines[] = {
 	FIELD(capsa_stats, vsock_connections),
 	FIELD(capsa_stats, vsock_sent),
 	FIELD(capsa_stats, vsock_received),
+	FIELD(capsa_stats, network_mtu),
 	STRUCT(capsa_address),
 	FIELD(capsa_address, family),
 	FIELD(capsa_address, bytes),

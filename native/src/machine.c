@@ -124,8 +124,8 @@ static enum capsa_status machine_enter_network(struct machine *machine,
 						 config->nic.network);
 	if (machine->network)
 		return CAPSA_STATUS_OK;
-	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
-			 "capsa_launch", "config", "nics.network",
+	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0, "check",
+			 "config", "nics.network",
 			 "no network has this number");
 }
 
@@ -160,8 +160,8 @@ enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 
 enum capsa_status machine_create_service(
 	struct machine **out, struct capsa *capsa,
-	const struct capsa_machine_config *config, int32_t *peers,
-	uint32_t count, struct capsa_error *error)
+	const struct capsa_machine_config *config, const char *path,
+	struct capsa_error *error)
 {
 	struct machine *machine = machine_new(capsa);
 	enum capsa_status status;
@@ -171,12 +171,10 @@ enum capsa_status machine_create_service(
 	machine->job.run = machine_run_service;
 	status = machine_config_copy(&machine->config, MACHINE_SERVICE, config,
 				     error);
-	if (status == CAPSA_STATUS_OK && count != machine->config.share_count)
-		status = error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
-				   "check", "count", NULL,
-				   "each share has one socket");
 	if (status == CAPSA_STATUS_OK)
-		status = service_create(&machine->service, machine, peers,
+		status = machine_enter_network(machine, error);
+	if (status == CAPSA_STATUS_OK)
+		status = service_create(&machine->service, machine, path,
 					error);
 	if (status != CAPSA_STATUS_OK) {
 		machine_free(machine);
@@ -254,6 +252,8 @@ void machine_ended(struct machine *machine)
 	/* Before it may be freed. */
 	if (machine->vm)
 		board_end(&machine->vm->board);
+	if (machine->service)
+		service_end(machine->service);
 	pthread_mutex_lock(&machine->lock);
 	probe = !machine->vm && !machine->service;
 	machine->ended = true;
@@ -286,10 +286,16 @@ void machine_release(struct machine *machine)
 		workers_queue(machine->capsa->workers, &machine->job);
 }
 
+/* With the lock held. */
+static bool machine_is_running(const struct machine *machine)
+{
+	return machine->loaded && !machine->stopping;
+}
+
 /* With the lock held: the VM to talk to, or NULL. */
 static struct vm *machine_running(struct machine *machine)
 {
-	return machine->loaded && !machine->stopping ? machine->vm : NULL;
+	return machine_is_running(machine) ? machine->vm : NULL;
 }
 
 enum capsa_status machine_press_power(struct machine *machine)
@@ -306,31 +312,33 @@ enum capsa_status machine_press_power(struct machine *machine)
 
 enum capsa_status machine_pause(struct machine *machine, bool pause)
 {
-	struct vm *vm;
+	bool running;
 
 	pthread_mutex_lock(&machine->lock);
-	vm = machine_running(machine);
-	if (vm)
-		vm_command(vm, pause ? VM_PAUSE : VM_RUN);
+	running = machine_is_running(machine);
+	if (running && machine->vm)
+		vm_command(machine->vm, pause ? VM_PAUSE : VM_RUN);
+	if (running && machine->service)
+		service_hold(machine->service, pause);
 	pthread_mutex_unlock(&machine->lock);
-	return vm ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
+	return running ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
 }
 
 enum capsa_status machine_write(struct machine *machine, const uint8_t *input,
 				uint32_t length, uint32_t *accepted)
 {
-	struct vm *vm;
+	bool running;
 
 	*accepted = 0;
 	pthread_mutex_lock(&machine->lock);
-	vm = machine_running(machine);
-	if (vm) {
+	running = machine_is_running(machine);
+	if (running && machine->vm) {
 		*accepted = mailbox_write(&machine->box, input, length);
 		if (*accepted > 0)
-			board_console_input(&vm->board);
+			board_console_input(&machine->vm->board);
 	}
 	pthread_mutex_unlock(&machine->lock);
-	return vm ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
+	return running ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
 }
 
 void machine_stats(struct machine *machine, struct capsa_stats *stats)

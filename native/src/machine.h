@@ -54,11 +54,11 @@ struct machine {
 enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 				 const struct capsa_machine_config *config,
 				 struct capsa_error *error);
-/* The same for a service; peers are its sockets' other ends, the caller's. */
+/* The same for a service, whose sockets are at path and a number. */
 enum capsa_status machine_create_service(
 	struct machine **out, struct capsa *capsa,
-	const struct capsa_machine_config *config, int32_t *peers,
-	uint32_t count, struct capsa_error *error);
+	const struct capsa_machine_config *config, const char *path,
+	struct capsa_error *error);
 /* The same for a probe, which needs no description. */
 enum capsa_status machine_create_probe(struct machine **out,
 				       struct capsa *capsa,

@@ -45,7 +45,7 @@ static const char *config_guest_fault(const struct capsa_machine_config *config)
 	return field;
 }
 
-/* The same for a service, which has shares and nothing else. */
+/* The same for a service, which has what the other monitor lacks. */
 static const char *config_service_fault(
 	const struct capsa_machine_config *config)
 {
@@ -67,14 +67,11 @@ static const char *config_service_fault(
 		field = "cmdline";
 	else if (config->disks.length != 0)
 		field = "disks";
-	else if (config->shares.length == 0)
-		field = "shares";
-	else if (config->nics.length != 0)
-		field = "nics";
-	else if (config->vsock.length != 0)
-		field = "vsock";
 	else if (config->flags != 0)
 		field = "flags";
+	else if (config->shares.length == 0 && config->nics.length == 0 &&
+		 config->vsock.length == 0)
+		field = "shares";
 	return field;
 }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "fake_driver.h"
 #include "tap.h"
@@ -39,6 +40,38 @@ static inline int front_memory(uint64_t size, int seals)
 	CHECK(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
 	CHECK(seals == 0 || fcntl(fd, F_ADD_SEALS, seals) == 0);
 	return fd;
+}
+
+/* A Unix socket that listens; the kernel gives it a name. */
+static inline int front_listen(void)
+{
+	const struct sockaddr name = { .sa_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	CHECK(bind(fd, &name, sizeof(name.sa_family)) == 0 &&
+	      listen(fd, 1) == 0);
+	return fd;
+}
+
+/* A connection to who listens there; -1: nobody. */
+static inline int front_connect_to(const struct sockaddr_un *name,
+				   socklen_t length)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if (connect(fd, (const struct sockaddr *)name, length) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static inline int front_connect(int listener)
+{
+	struct sockaddr_un name;
+	socklen_t length = sizeof(name);
+
+	CHECK(getsockname(listener, (struct sockaddr *)&name, &length) == 0);
+	return front_connect_to(&name, length);
 }
 
 /* A monitor at one end of a connected socket, which is its own from here on. */

@@ -712,6 +712,36 @@ static void a_guest_that_stands_still_costs_little(void)
 	close(listener);
 }
 
+/*
+ * With two segments to a window, Linux and libslirp each wait for the other:
+ * the one to find half of a window free, the other to say that it is.
+ */
+static void segments_are_small_beside_a_window(void)
+{
+	enum { BYTES = 60000, WINDOW = 65535 };
+	int listener = server(SOCK_STREAM, OWN_ADDRESS, PORT, 1);
+	struct guest_tcp tcp;
+	uint32_t largest = 0;
+	uint32_t bytes = 0;
+	int fd;
+
+	set_up();
+	tcp = guest_tcp(&guest, &own, peer4(HOST, PORT), 6000);
+	CHECK(guest_tcp_connect(&tcp));
+	fd = accept(listener, NULL, NULL);
+	CHECK(send(fd, bulk, BYTES, 0) == BYTES);
+	while (bytes < BYTES && guest_await(&guest, &own, IPPROTO_TCP)) {
+		if (guest.view.payload > largest)
+			largest = guest.view.payload;
+		bytes += take_in(&tcp);
+	}
+	CHECK(bytes == BYTES);
+	CHECK(largest <= WINDOW / 4);
+	close(fd);
+	tear_down();
+	close(listener);
+}
+
 /* When an alarm of the process's goes off, in ms; 0: none is set. */
 static uint64_t next_alarm(void)
 {
@@ -820,6 +850,7 @@ int main(void)
 	TEST(a_guest_takes_no_more_than_its_share);
 	TEST(segments_before_their_turn_are_bounded);
 	TEST(a_guest_that_stands_still_costs_little);
+	TEST(segments_are_small_beside_a_window);
 	TEST(nothing_ticks_where_nothing_happens);
 	TEST(urgent_data_is_ordinary);
 	TEST(nothing_was_printed);

@@ -3,10 +3,13 @@
 
 #include "fake_front.h"
 
+enum { ECHO_CONFIG = 8 };
+
 /* Gives every buffer back with a length of 1; counters are atomic. */
 struct echo {
 	struct virtio_device device;
 	uint32_t activations;
+	uint32_t resets;
 	bool *destroyed;
 };
 
@@ -33,7 +36,16 @@ static void echo_notify(struct virtio_device *device, uint32_t index)
 
 static void echo_reset(struct virtio_device *device)
 {
+	__atomic_fetch_add(&((struct echo *)device)->resets, 1,
+			   __ATOMIC_SEQ_CST);
+}
+
+static void echo_config_read(struct virtio_device *device, uint32_t offset,
+			     uint8_t *data, uint32_t length)
+{
 	(void)device;
+	for (uint32_t i = 0; i < length; i++)
+		data[i] = (uint8_t)(offset + i);
 }
 
 static void echo_destroy(struct virtio_device *device)
@@ -47,9 +59,11 @@ static const struct virtio_device_ops echo_ops = {
 	.features = UINT64_C(1) << 5,
 	.queue_count = FRONT_QUEUES,
 	.queue_size_max = 64,
+	.config_size = ECHO_CONFIG,
 	.activate = echo_activate,
 	.notify = echo_notify,
 	.reset = echo_reset,
+	.config_read = echo_config_read,
 	.destroy = echo_destroy,
 };
 
@@ -66,24 +80,28 @@ static void peer_gone(void *owner)
 	__atomic_fetch_add((int *)owner, 1, __ATOMIC_SEQ_CST);
 }
 
-static void set_up(void)
+static void set_up_hidden(bool shows_config)
 {
-	struct vhost_user_peer peer = { .gone = peer_gone,
+	struct vhost_user_peer peer = { .queue_count = FRONT_QUEUES,
+					.shows_config = shows_config,
+					.gone = peer_gone,
 					.owner = &farewells };
-	int pair[2];
 
 	farewells = 0;
 	destroyed = false;
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	front_create(&front, pair[0]);
-	served = pair[1];
+	served = front_listen();
+	front_create(&front, front_connect(served));
 	peer.socket = served;
 	echo = calloc(1, sizeof(*echo));
 	echo->device.ops = &echo_ops;
 	echo->destroyed = &destroyed;
 	CHECK(loop_create(&loop) == 0);
-	CHECK(vhost_user_create(&user, &echo->device, FRONT_QUEUES, &peer,
-				loop) == 0);
+	CHECK(vhost_user_create(&user, &echo->device, &peer, loop) == 0);
+}
+
+static void set_up(void)
+{
+	set_up_hidden(true);
 }
 
 static void tear_down(void)
@@ -172,6 +190,95 @@ static void rings_go_on_where_they_were(void)
 		CHECK(answered(0, (uint16_t)(round + 8)));
 	}
 	tear_down();
+}
+
+static void rest(uint32_t index)
+{
+	struct vhost_user_vring vring = { index, 0 };
+
+	front_tell(&front, VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring),
+		   NULL, 0);
+	CHECK(front_hear(&front, VHOST_USER_GET_VRING_BASE, &vring,
+			 sizeof(vring)));
+}
+
+/* The front-end does not say why. */
+static void rings_that_rest_are_a_reset_unless_it_is_told(void)
+{
+	set_up();
+	front_bring_up(&front);
+	CHECK(echo->resets == 0);
+	rest(0);
+	CHECK(echo->resets == 1);
+	front_start_queue(&front, 0, 0);
+	vhost_user_hold(user, true);
+	rest(0);
+	rest(1);
+	CHECK(echo->resets == 1);
+	vhost_user_hold(user, false);
+	front_start_queue(&front, 0, 0);
+	front_start_queue(&front, 1, 0);
+	CHECK(echo->resets == 1);
+	rest(1);
+	CHECK(echo->resets == 2);
+	tear_down();
+}
+
+static bool shows(uint32_t offset, uint32_t size)
+{
+	struct vhost_user_config config = { .offset = offset, .size = size };
+	const uint32_t bytes = 12 + size;
+
+	front_tell(&front, VHOST_USER_GET_CONFIG, 0, &config, bytes, NULL, 0);
+	memset(&config, 0xff, sizeof(config));
+	if (!front_hear(&front, VHOST_USER_GET_CONFIG, &config, bytes))
+		return false;
+	CHECK(config.offset == offset && config.size == size);
+	for (uint32_t i = 0; i < size; i++)
+		CHECK(config.bytes[i] == (uint8_t)(offset + i));
+	return true;
+}
+
+static void configuration_is_shown_to_who_asks(void)
+{
+	static const uint32_t outside[][2] = {
+		{ 0, ECHO_CONFIG + 1 },       { 1, ECHO_CONFIG },
+		{ ECHO_CONFIG + 1, 0 },       { UINT32_MAX, 2 },
+		{ 0, VHOST_USER_CONFIG_MAX },
+	};
+
+	set_up();
+	CHECK(front_ask(&front, VHOST_USER_GET_PROTOCOL_FEATURES) >>
+		      VHOST_USER_PROTOCOL_F_CONFIG &
+	      1);
+	CHECK(shows(0, ECHO_CONFIG) && shows(3, 2) && shows(ECHO_CONFIG, 0));
+	tear_down();
+	for (uint32_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+		set_up();
+		CHECK(!shows(outside[i][0], outside[i][1]));
+		tear_down();
+	}
+	set_up_hidden(false);
+	CHECK((front_ask(&front, VHOST_USER_GET_PROTOCOL_FEATURES) >>
+		       VHOST_USER_PROTOCOL_F_CONFIG &
+	       1) == 0);
+	CHECK(!shows(0, 1));
+	tear_down();
+}
+
+/* About when somebody has connected, and after. */
+static void shutting_it_down_ends_it(void)
+{
+	for (int round = 0; round < 200; round++) {
+		set_up();
+		if (round % 2 > 0)
+			(void)front_ask(&front, VHOST_USER_GET_FEATURES);
+		shutdown(served, SHUT_RDWR);
+		CHECK(!front_takes_number(&front, VHOST_USER_SET_FEATURES,
+					  FAKE_FEATURES) ||
+		      round % 2 == 0);
+		tear_down();
+	}
 }
 
 static void memory_may_change_while_it_runs(void)
@@ -387,6 +494,9 @@ int main(void)
 	TEST(requests_are_served);
 	TEST(nothing_is_served_too_early);
 	TEST(rings_go_on_where_they_were);
+	TEST(rings_that_rest_are_a_reset_unless_it_is_told);
+	TEST(configuration_is_shown_to_who_asks);
+	TEST(shutting_it_down_ends_it);
 	TEST(memory_may_change_while_it_runs);
 	TEST(memory_that_is_not_safe_is_refused);
 	TEST(broken_messages_end_the_talk);

@@ -7,9 +7,9 @@ import { writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { Kvm } from "capsa"
 import * as Effect from "effect/Effect"
+import { type Machine, type Run, withCapsa, withQemu } from "../lab/guests.ts"
 import { folder, inMemory, qemuInMemory } from "../lab/memory.ts"
-import { type Machine, type Run, withCapsa, withQemu } from "./guests.ts"
-import { alive, bootAll } from "./samples.ts"
+import { alive, bootAll } from "../lab/samples.ts"
 
 const [kernelFile = "", toolbox = "", ...order] = process.argv.slice(2)
 

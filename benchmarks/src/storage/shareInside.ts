@@ -9,9 +9,9 @@ import { join } from "node:path"
 import { Kvm } from "capsa"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { type Run, withCapsa, withQemu } from "../lab/guests.ts"
 import { folder, inMemory, programInMemory, qemuInMemory } from "../lab/memory.ts"
-import { type Run, withCapsa, withQemu } from "./guests.ts"
-import { alive, bootAll } from "./samples.ts"
+import { alive, bootAll } from "../lab/samples.ts"
 
 const [kernelFile = "", toolbox = "", ...order] = process.argv.slice(2)
 

@@ -2,54 +2,10 @@
  * What does a request of a disk, and a file of a shared folder, cost a guest on capsa beside the same guest on QEMU? In
  * the lab's virtual time.
  */
-import * as GuestImages from "@capsa/guest/GuestImages"
-import * as Effect from "effect/Effect"
-import { linesInLab } from "../lab/run.ts"
-import { compare, percentile, type Row, row } from "../report.ts"
-import { type Boot, capsaSide, Line } from "./samples.ts"
+import { measured } from "../lab/sides.ts"
 
-const rounds = 3
+const program = (name: string) => Bun.fileURLToPath(new URL(name, import.meta.url))
 
-/** The lab loses guests with so much to do; what has been measured until then counts. */
-const labs = 12
+export const disk = measured(program("diskInside.ts"), ["QEMU microvm", "QEMU q35"])
 
-const unit = "virtual µs"
-
-/** Ours is set against the quickest of the others. */
-const rows = (boots: ReadonlyArray<Boot>, peers: ReadonlyArray<string>): ReadonlyArray<Row> => {
-  const of = (side: string, name: string) =>
-    boots.filter((boot) => boot.side === side).map(({ microseconds }) => microseconds[name] ?? Number.NaN)
-  return Object.keys(boots[0]?.microseconds ?? {}).flatMap((name) => {
-    const [quickest, ...others] = peers
-      .map((peer) => ({ peer, theirs: of(peer, name) }))
-      .toSorted((a, b) => percentile(a.theirs, 0.5) - percentile(b.theirs, 0.5))
-    const ours = of(capsaSide, name)
-    const compared = quickest ? compare(name, unit, ours, quickest.peer, quickest.theirs) : [row(name, unit, ours)]
-    return [...compared, ...others.map(({ peer, theirs }) => row(`${name} (${peer})`, unit, theirs))]
-  })
-}
-
-/** The sides in turn, as often as there are boots of them to do. */
-const remaining = (boots: ReadonlyArray<Boot>, sides: ReadonlyArray<string>) =>
-  Array.from({ length: rounds }, (_, round) =>
-    sides.filter((side) => boots.filter((boot) => boot.side === side).length <= round)
-  ).flat()
-
-const measured = (name: string, peers: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const { vmlinux } = yield* GuestImages.tiny
-    const { disk } = yield* GuestImages.toolbox
-    const program = Bun.fileURLToPath(new URL(name, import.meta.url))
-    const boots: Array<Boot> = []
-    for (let lab = 0; lab < labs; lab++) {
-      const order = remaining(boots, [capsaSide, ...peers])
-      if (order.length === 0) return rows(boots, peers)
-      const part = { program, arguments: [vmlinux, disk, ...order], periodicTick: true }
-      for (const line of yield* linesInLab(part, Line)) if (line !== null) boots.push(line)
-    }
-    return yield* Effect.dieMessage("the lab stood still again and again")
-  })
-
-export const disk = measured("diskInside.ts", ["QEMU microvm", "QEMU q35"])
-
-export const share = measured("shareInside.ts", ["QEMU, virtiofsd"])
+export const share = measured(program("shareInside.ts"), ["QEMU, virtiofsd"])

@@ -22,6 +22,15 @@
 
 struct nat;
 
+/*
+ * Of a network behind it. libslirp has no window scaling, and holds back what
+ * is smaller than a segment and than half of the greatest window. Its segments
+ * must be so small that a guest's window of 64 KiB takes several: with two,
+ * a window that one has left a few bytes short of the other never opens again
+ * for Linux, and each further piece waits five seconds for a probe.
+ */
+#define NAT_MTU 16384
+
 struct nat_config {
 	struct nat_site site;
 	/* The gateway is the host's loopback, too. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "net/nat.h"
 #include "net/network_state.h"
 
 enum {
@@ -89,7 +90,8 @@ enum capsa_status network_create(struct network **out,
 		.mask = mask,
 		.gateway = address + 1,
 		.dns = address + 2,
-		.mtu = NETWORK_MTU,
+		.mtu = config->flags & CAPSA_NETWORK_UPLINK ? NAT_MTU
+							    : NETWORK_MTU,
 	};
 	if (config->flags & CAPSA_NETWORK_UPLINK) {
 		struct net_site site = gate_site(&network->site, NULL, 0);

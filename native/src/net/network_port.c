@@ -278,7 +278,7 @@ int network_port_init(struct network_port *port, struct network *network)
 		.ops = &port_ops,
 		.features = UINT64_C(1) << VIRTIO_NET_F_CSUM |
 			    UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM,
-		.mtu = NETWORK_MTU,
+		.mtu = network->site.mtu,
 		.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
 	if (port->port.fd < 0)

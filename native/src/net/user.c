@@ -26,8 +26,6 @@ enum {
 	USER_QUEUE_BYTES = 1024 * 1024,
 	USER_QUEUE_HIGH = USER_QUEUE_BYTES / 2,
 	USER_QUEUE_LOW = USER_QUEUE_BYTES / 4,
-	/* As much as libslirp takes: fewer, larger segments. */
-	USER_MTU = 65520,
 };
 
 #define USER_MASK UINT32_C(0xffffff00)
@@ -37,7 +35,7 @@ static const struct nat_site user_nat_site = {
 	.mask = USER_MASK,
 	.gateway = USER_GATEWAY,
 	.dns = USER_DNS,
-	.mtu = USER_MTU,
+	.mtu = NAT_MTU,
 };
 
 struct user_port {
@@ -253,7 +251,7 @@ enum capsa_status user_port_create(struct net_port **out,
 	user->port = (struct net_port) {
 		.ops = &user_ops,
 		.features = UINT64_C(1) << VIRTIO_NET_F_GUEST_CSUM,
-		.mtu = USER_MTU,
+		.mtu = NAT_MTU,
 		.fd = -1,
 	};
 	user_describe(user, config);

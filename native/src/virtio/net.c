@@ -452,3 +452,8 @@ int virtio_net_create(struct virtio_device **out, struct net_port *port,
 	*out = &net->device;
 	return 0;
 }
+
+uint16_t virtio_net_mtu(const struct virtio_device *device)
+{
+	return ((const struct net *)device)->config.mtu;
+}

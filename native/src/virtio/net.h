@@ -17,4 +17,7 @@
 int virtio_net_create(struct virtio_device **out, struct net_port *port,
 		      const uint8_t mac[NET_MAC_BYTES], struct loop *loop);
 
+/* 0: the guest's own affair. Takes no lock. Any thread. */
+uint16_t virtio_net_mtu(const struct virtio_device *device);
+
 #endif

@@ -16,6 +16,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "virtio/rng.h"
@@ -48,6 +49,7 @@ static const uint32_t requests[] = {
 	VHOST_USER_GET_QUEUE_NUM,
 	0xffffffff,
 	VHOST_USER_SET_VRING_ERR,
+	VHOST_USER_GET_CONFIG,
 };
 
 static struct loop *loop;
@@ -95,6 +97,11 @@ static uint32_t fuzz_payload(uint32_t request, const uint8_t *bytes,
 			.used = USER + bytes[13] * 0x1000ull + bent,
 		};
 		return sizeof(payload->address);
+	case VHOST_USER_GET_CONFIG:
+		payload->config.offset = bytes[10] & 3;
+		payload->config.size = bytes[11] & 128 ? (uint32_t)bent
+						       : bytes[11] & 3;
+		return (uint32_t)(12 + (bytes[11] & 3));
 	case VHOST_USER_SET_FEATURES:
 		payload->number =
 			UINT64_C(1) << VIRTIO_F_VERSION_1 |
@@ -112,7 +119,8 @@ static uint32_t fuzz_payload(uint32_t request, const uint8_t *bytes,
 
 static void fuzz_send(int peer, const uint8_t *bytes)
 {
-	uint32_t request = requests[bytes[0] % 16];
+	uint32_t request =
+		requests[bytes[0] % (sizeof(requests) / sizeof(requests[0]))];
 	uint8_t message[sizeof(struct vhost_user_header) +
 			sizeof(union vhost_user_payload)];
 	union vhost_user_payload payload;
@@ -149,6 +157,22 @@ static void fuzz_send(int peer, const uint8_t *bytes)
 	(void)!sendmsg(peer, &whole, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+/* A connection, and who listens for it under a name of the kernel's. */
+static void fuzz_connect(int pair[2])
+{
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	socklen_t length = sizeof(name);
+
+	pair[0] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pair[1] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(pair[1], (struct sockaddr *)&name, sizeof(name.sun_family)) <
+		    0 ||
+	    listen(pair[1], 1) < 0 ||
+	    getsockname(pair[1], (struct sockaddr *)&name, &length) < 0 ||
+	    connect(pair[0], (struct sockaddr *)&name, length) < 0)
+		__builtin_trap();
+}
+
 static void fuzz_gone(void *owner)
 {
 	(void)owner;
@@ -156,18 +180,20 @@ static void fuzz_gone(void *owner)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct vhost_user_peer peer = { .gone = fuzz_gone };
+	struct vhost_user_peer peer = { .queue_count = 1,
+					.shows_config = true,
+					.gone = fuzz_gone };
 	struct virtio_device *device;
 	struct vhost_user *user;
 	uint8_t answers[4096];
 	int pair[2];
 
 	fuzz_prepare();
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0 ||
-	    virtio_rng_create(&device) < 0)
+	fuzz_connect(pair);
+	if (virtio_rng_create(&device) < 0)
 		__builtin_trap();
 	peer.socket = pair[1];
-	if (vhost_user_create(&user, device, 1, &peer, loop) < 0)
+	if (vhost_user_create(&user, device, &peer, loop) < 0)
 		__builtin_trap();
 	for (size_t i = 0; size - i >= MESSAGE_BYTES; i += MESSAGE_BYTES)
 		fuzz_send(pair[0], data + i);

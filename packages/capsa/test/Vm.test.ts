@@ -79,11 +79,12 @@ describe("Vm.launch", () => {
 
   effect("refuses what the backend does not offer, before it starts anything", () =>
     Effect.gen(function* () {
-      const refused = yield* Effect.flip(Vm.launch({ vsock: true, main: { argv: ["true"] } }))
+      const refused = yield* Effect.flip(Vm.launch({ vsock: true, limits: { pids: 100 }, main: { argv: ["true"] } }))
       expect(refused).toMatchObject({
         reason: "Unsupported",
         problems: [
-          { path: "vsock", refusal: { backend: "simulated", others: ["kvm"] } },
+          { path: "vsock", refusal: { backend: "simulated", others: ["kvm", "qemu"] } },
+          { path: "limits", refusal: { backend: "simulated", others: ["qemu"] } },
           { path: "main", refusal: { backend: "simulated", others: [] } }
         ]
       })

@@ -14,7 +14,10 @@ import type * as Scope from "effect/Scope"
 const { vmlinux } = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
 
 const causes: Record<
-  (typeof ofMonitor)[number] | "VmBootError.ShareUnavailable",
+  | (typeof ofMonitor)[number]
+  | "VmBootError.ShareUnavailable"
+  | "VmBootError.NetworkUnavailable"
+  | "VmBootError.PortUnavailable",
   Cause<unknown, Backend | Scope.Scope>
 > = {
   // A configuration's command line is refused before; only the monitor adds to it, and only the kernel has its limit.

@@ -3,80 +3,27 @@
  * CAPSA_TEST_BACKEND chooses the backend (kvm or qemu, the default).
  */
 import { describe, expect } from "bun:test"
-import { type Backend, ConsoleError, type DirectBoot, type NetworkConfig, type NetworkPolicy } from "@capsa/core"
+import type { NetworkPolicy } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
-import { live } from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Vm from "../src/Vm.ts"
-import { datagrams, dnsServer, host, noHost, noise, sha256, sink, source } from "./fixtures/hostNetwork.ts"
-import { backend, backendName, capabilities, quick, tiny } from "./fixtures/realBackend.ts"
+import {
+  datagrams,
+  dnsServer,
+  host,
+  noise,
+  sha256,
+  sink,
+  source,
+  tapDevice,
+  tlsServer
+} from "./fixtures/hostNetwork.ts"
+import { equipped, listening, mib, small, test } from "./fixtures/networkGuests.ts"
+import { freePort } from "./fixtures/ports.ts"
+import { quick, tiny } from "./fixtures/realBackend.ts"
 
-/** Emulators are slow, and emulators in emulators are slower still. */
-const bootTime = "4 minutes"
-const timeout = "5 minutes"
-const testMs = 1_200_000
-const prompt = "capsa# "
-
-const mib = 1024 * 1024
-
-const { switchNetwork, userNetwork } = capabilities.features
-const lack = userNetwork.supported && switchNetwork.supported ? noHost : `${backendName} has none of these networks`
-
-const showConsole = (error: unknown) =>
-  error instanceof ConsoleError ? Effect.logError(`${error.message}\n${error.received}`) : Effect.void
-
-const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>) =>
-  live.skipIf(lack !== "")(
-    lack === "" ? name : `${name} — skipped: ${lack}`,
-    () => body().pipe(Effect.tapError(showConsole), Effect.provide(backend)),
-    testMs
-  )
-
-const { disk: toolbox } = await Effect.runPromise(Effect.provide(GuestImages.toolbox, BunContext.layer))
 const debian = await Effect.runPromise(Effect.provide(GuestImages.debian, BunContext.layer))
-
-const attached = Effect.fnUntraced(function* (vm: Vm.Vm) {
-  yield* vm.console.expect(prompt, { timeout: bootTime })
-  const run = (command: string) => vm.console.run(command, { timeout, prompt })
-  const done = (command: string) =>
-    Effect.map(run(command), ({ output, exitCode }) => {
-      expect({ command, output, exitCode }).toMatchObject({ exitCode: 0 })
-      return output.trim()
-    })
-  return { vm, run, done }
-})
-
-/** With the distribution's own programs. */
-const equipped = (network: NetworkConfig) =>
-  Effect.flatMap(
-    Vm.launch({
-      boot: { kernel: quick.kernel, console: quick.console, cmdline: "loglevel=1" },
-      disks: [{ path: toolbox, ephemeral: true }],
-      memory: "512MiB",
-      network
-    }),
-    attached
-  )
-
-const small = (network: NetworkConfig, boot: DirectBoot = { ...quick, initrd: tiny.initrd }) =>
-  Effect.flatMap(Vm.launch({ boot: { ...boot, cmdline: "loglevel=1" }, memory: "256MiB", network }), attached)
-
-/** Waits in the guest until somebody listens there. */
-const listening = (protocol: "tcp" | "udp", port: number): string => {
-  const hex = port.toString(16).toUpperCase().padStart(4, "0")
-  return `until grep -q ":${hex} 0" /proc/net/${protocol} /proc/net/${protocol}6; do sleep 0.1; done`
-}
-
-/** A port of the host that nobody has. */
-const freePort = (): number => {
-  const server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } })
-  const { port } = server
-  server.stop(true)
-  return port
-}
 
 /** Each size comes back as it went. */
 const echoes = (socket: Effect.Effect.Success<ReturnType<typeof datagrams>>, sizes: ReadonlyArray<number>) =>
@@ -312,6 +259,39 @@ describe("policies", () => {
       }
     }))
 
+  test("TLS to an address of an allowed name is for that name alone", () =>
+    Effect.gen(function* () {
+      yield* dnsServer
+      const { run } = yield* equipped({
+        mode: "user",
+        policy: { default: "deny", rules: [{ action: "allow", domain: "www.example.test" }] }
+      })
+      const servers = {
+        [host.ipv4]: yield* tlsServer(host.ipv4),
+        [host.other]: yield* tlsServer(host.other)
+      }
+      const asks = (address: keyof typeof servers, place: string, option: string) =>
+        Effect.gen(function* () {
+          const { port, greeted } = servers[address]
+          const before = greeted()
+          const { output } = yield* run(`socat -u OPENSSL:${place}:${port},verify=0,${option} - 2>&1`)
+          const outcome = /^welcome\s*$/.test(output) ? "welcome" : /reset|refused/.test(output) ? "refused" : output
+          return { outcome, handshakes: greeted() - before }
+        })
+      const welcome = { outcome: "welcome", handshakes: 1 }
+      const refused = { outcome: "refused", handshakes: 0 }
+      // Nobody has asked for its name yet.
+      expect(yield* asks(host.ipv4, host.ipv4, "snihost=www.example.test")).toEqual(refused)
+      expect(yield* asks(host.ipv4, "www.example.test", "snihost=www.example.test")).toEqual(welcome)
+      // Now the address is that of an allowed name, and of whoever else its servers serve.
+      expect(yield* asks(host.ipv4, host.ipv4, "snihost=www.example.test")).toEqual(welcome)
+      expect(yield* asks(host.ipv4, host.ipv4, "snihost=secrets.example.net")).toEqual(refused)
+      expect(yield* asks(host.ipv4, "www.example.test", "snihost=secrets.example.net")).toEqual(refused)
+      expect(yield* asks(host.ipv4, host.ipv4, "nosni")).toEqual(refused)
+      // An address that the name has not led to is none of its own, whatever TLS says.
+      expect(yield* asks(host.other, host.other, "snihost=www.example.test")).toEqual(refused)
+    }))
+
   test("explains itself, keeps a log, and lets connections live on", () =>
     Effect.gen(function* () {
       const { vm, run, done } = yield* equipped({
@@ -351,43 +331,60 @@ describe("policies", () => {
     }))
 })
 
-describe("switches", () => {
-  test("machines reach each other and nobody else, and addresses come back", () =>
+describe("TAP devices", () => {
+  test("carry frames as long as they say", () =>
     Effect.gen(function* () {
-      const lan = { mode: "switch", switch: "lan" } as const
-      const one = yield* equipped({ ...lan, address: "10.0.3.20" })
-      const two = yield* equipped(lan)
-      const address = (yield* two.done("ip -o -4 address show eth0")).match(/ (10\.0\.3\.\d+)\/24 /)?.[1] ?? ""
-      expect(yield* one.done("ip -o -4 address show eth0")).toContain(" 10.0.3.20/24 ")
-      yield* one.done(`ping -c 2 ${address}`)
-      yield* two.run(`((socat -u TCP4-LISTEN:9000 - | sha256sum >/tmp/got) &); ${listening("tcp", 9000)}`)
-      const sum = yield* one.done(`head -c ${20 * mib} /dev/urandom >/tmp/file; sha256sum </tmp/file`)
-      yield* one.done(`socat -u /tmp/file TCP4:${address}:9000`)
-      expect(yield* two.done("until [ -s /tmp/got ]; do sleep 1; done; cat /tmp/got")).toBe(sum)
-      // There is no way out.
-      expect((yield* one.run(`nc -w 5 ${host.ipv4} 80 </dev/null`)).exitCode).not.toBe(0)
-      const taken = yield* Effect.flip(equipped({ ...lan, address: "10.0.3.20" }))
-      expect(taken).toMatchObject({ _tag: "VmBootError", reason: "NetworkUnavailable" })
-      yield* one.vm.pause
-      expect((yield* two.run("ping -c 1 -W 2 10.0.3.20")).exitCode).not.toBe(0)
-      yield* one.vm.resume
-      yield* two.done("ping -c 1 -W 60 10.0.3.20")
+      yield* tapDevice("capsatap", "10.8.0.1/24", { mtu: 4000 })
+      const { done } = yield* small({ mode: "tap", device: "capsatap" })
+      expect(yield* done("cat /sys/class/net/eth0/mtu")).toBe("4000")
+      yield* done("ip address add 10.8.0.2/24 dev eth0 && ip link set eth0 up")
+      yield* done("ping -c 2 -s 3900 10.8.0.1")
     }))
 
-  test("with an uplink they reach the host as its policy says", () =>
+  const device = "capsatap0"
+  const made = tapDevice(device, "192.0.2.1/24")
+
+  test("a guest reaches the host's address on a device, and the host the guest's", () =>
     Effect.gen(function* () {
-      const bytes = noise(mib)
-      const from = yield* source(host.ipv4, bytes)
-      const lan = { mode: "switch", switch: "out", subnet: "10.7.0.0/16", uplink: "public" } as const
-      const one = yield* small(lan)
-      const two = yield* small(lan)
-      // Its input never ends: busybox would give the connection up.
-      const fetched = `mkfifo /tmp/in; nc -w 100 ${host.ipv4} ${from.port} <>/tmp/in | sha256sum`
-      for (const { done } of [one, two]) expect(yield* done(fetched)).toBe(`${sha256(bytes)}  -`)
-      yield* one.vm.network.setPolicy({ rules: [{ action: "deny", address: host.ipv4 }] })
-      // It is the switch's.
-      expect((yield* two.run(`nc -w 100 ${host.ipv4} ${from.port} </dev/null`)).output).toContain("refused")
-      const other = yield* Effect.flip(small({ ...lan, uplink: "open" }))
-      expect(other).toMatchObject({ _tag: "VmBootError", reason: "NetworkUnavailable" })
+      yield* made
+      const { done, run } = yield* equipped({ mode: "tap", device })
+      yield* done("ip address flush dev eth0; ip address add 192.0.2.2/24 dev eth0; ip link set eth0 up")
+      yield* done("ping -c 2 192.0.2.1")
+      const bytes = noise(4 * mib)
+      const from = yield* source("192.0.2.1", bytes)
+      yield* done(`socat -u TCP4:192.0.2.1:${from.port} - >/tmp/file`)
+      expect(yield* done("sha256sum </tmp/file")).toBe(`${sha256(bytes)}  -`)
+      yield* run(`(socat -u /tmp/file TCP4-LISTEN:9000 &); ${listening("tcp", 9000)}`)
+      const back = Bun.spawn(["socat", "-u", "TCP4:192.0.2.2:9000", "-"], { stdout: "pipe", stderr: "inherit" })
+      expect(sha256(yield* Effect.promise(() => back.stdout.bytes()))).toBe(sha256(bytes))
+      // One machine a device.
+      const second = yield* Effect.flip(small({ mode: "tap", device }))
+      expect(second).toMatchObject({ _tag: "VmBootError", reason: "NetworkUnavailable" })
+    }))
+
+  test("a device that is not there is an error", () =>
+    Effect.gen(function* () {
+      const missing = yield* Effect.flip(small({ mode: "tap", device: "capsatap9" }))
+      expect(missing).toMatchObject({
+        _tag: "VmBootError",
+        reason: "NetworkUnavailable",
+        message: expect.stringContaining("capsatap9"),
+        hint: expect.stringContaining("ip tuntap add")
+      })
+    }))
+
+  test("a device of another user's is an error", () =>
+    Effect.gen(function* () {
+      yield* made
+      const unprivileged = ["setpriv", "--bounding-set", "-net_admin"]
+      const program = `${import.meta.dir}/fixtures/tapFailure.ts`
+      const child = Bun.spawn([...unprivileged, process.execPath, program, quick.kernel, device], {
+        stdout: "pipe",
+        stderr: "inherit"
+      })
+      expect(yield* Effect.promise(() => child.stdout.json())).toMatchObject({
+        _tag: "VmBootError",
+        reason: "NetworkUnavailable"
+      })
     }))
 })

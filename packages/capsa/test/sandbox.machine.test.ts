@@ -2,6 +2,7 @@
 import { describe, expect } from "bun:test"
 import type { Backend, VmConfig } from "@capsa/core"
 import { layer, live } from "@capsa/testing"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -35,6 +36,9 @@ if (mainProcess.supported) {
   })
 }
 
+/** What serves vsock to QEMU. */
+const withoutLibrary = ConfigProvider.fromMap(new Map([["CAPSA_LIBRARY", "/nowhere/libcapsa.so"]]))
+
 const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend | Scope.Scope>) =>
   live.skipIf(!mainProcess.supported)(name, () => Effect.provide(body(), backend), testMs)
 
@@ -56,6 +60,18 @@ describe(`a sandbox on ${backendName}${cause}`, () => {
         expect(mounts).toContain(target)
       }
     }))
+
+  live.skipIf(backendName !== "qemu")(
+    `is reached by a port where there is no vsock${backendName === "qemu" ? "" : " — skipped: the monitor always has vsock"}`,
+    () =>
+      Effect.gen(function* () {
+        const sandbox = yield* launch()
+        expect(sandbox.vsock.path).toBeUndefined()
+        expect(yield* sandbox.exec(["cat"], { stdin: "x".repeat(1_000_000) })).toMatchObject({ exitCode: 0 })
+        expect(yield* sandbox.shutdown()).toEqual({ _tag: "PowerOff" })
+      }).pipe(Effect.provide(backend), Effect.withConfigProvider(withoutLibrary)),
+    testMs
+  )
 
   test("shutdown: processes are asked, then the machine switches itself off", () =>
     Effect.gen(function* () {

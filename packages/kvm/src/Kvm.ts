@@ -1,9 +1,7 @@
 /** Machines on `/dev/kvm`, run by capsa's own monitor. */
-import { join } from "node:path"
 import {
   Backend,
   BackendError,
-  type BootPlan,
   type Capabilities,
   type Finding,
   noFeatures,
@@ -96,9 +94,6 @@ export const probe: Effect.Effect<ProbeReport> = verify.pipe(
   Effect.withSpan("Kvm.probe")
 )
 
-const pathsOf = (plan: BootPlan, folder: string): Native.MachinePaths =>
-  plan.vsock ? { vsock: join(folder, "vsock") } : {}
-
 /**
  * The KVM backend. Building it probes the host and fails, within a tenth of a second, where KVM cannot run Linux.
  *
@@ -117,7 +112,7 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       boot: (plan) =>
         Lease.take(plan, "kvm").pipe(
           Effect.zipLeft(DiskLocks.take(plan.disks)),
-          Effect.flatMap(({ folder }) => Effect.mapError(native.boot(plan, pathsOf(plan, folder)), bootError))
+          Effect.flatMap(({ folder }) => Effect.mapError(native.boot(plan, Native.pathsIn(folder, plan)), bootError))
         )
     }
   })

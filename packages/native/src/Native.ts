@@ -1,4 +1,5 @@
 /** The machines of the C library as Effect sees them. */
+import { join } from "node:path"
 import type { BootPlan, Machine, NetworkPlan } from "@capsa/core"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
@@ -23,7 +24,7 @@ import { makeMachine } from "./internal/machine.ts"
 import { type NicRecord, writeMachineConfig } from "./internal/machineConfig.ts"
 import { makeNetworks } from "./internal/networks.ts"
 import { policyProtocol, writePolicy } from "./internal/policy.ts"
-import { makeService, type Service, socketsFor } from "./internal/service.ts"
+import { makeService, type Service, type ServicePlan } from "./internal/service.ts"
 import { type Library, open } from "./Library.ts"
 import { fromRecord, NativeError } from "./NativeError.ts"
 
@@ -39,6 +40,18 @@ export interface MachinePaths {
   /** Of the Unix socket behind vsock, for a machine that has it: at most 96 bytes. The library makes and removes it. */
   readonly vsock?: string | undefined
 }
+
+/** The same for a machine of another monitor. @category models */
+export interface ServicePaths extends MachinePaths {
+  /** What the paths of the sockets for its devices begin with; a number follows. */
+  readonly devices: string
+}
+
+/** The paths of a plan's machine, whose folder this is. @category constructors */
+export const pathsIn = (folder: string, plan: Pick<BootPlan, "vsock">): ServicePaths => ({
+  devices: join(folder, "device"),
+  ...(plan.vsock && { vsock: join(folder, "vsock") })
+})
 
 /** Output that the library keeps for one machine until it is drained. */
 const consoleBytes = 256 * 1024
@@ -64,8 +77,8 @@ export class Native extends Context.Tag("@capsa/native/Native")<
     readonly probe: Effect.Effect<Verdict, NativeError>
     /** Starts a machine; succeeds when its first vCPU enters the guest. It is killed and freed with the scope. */
     readonly boot: (plan: BootPlan, paths?: MachinePaths) => Effect.Effect<Machine, NativeError, Scope.Scope>
-    /** Opens the shared folders of a plan and serves them to a machine of another monitor by vhost-user. */
-    readonly serve: (plan: Pick<BootPlan, "memoryMib" | "shares">) => Effect.Effect<Service, NativeError, Scope.Scope>
+    /** Makes the shares, network and vsock device of a plan and serves them to a machine of another monitor by vhost-user. */
+    readonly serve: (plan: ServicePlan, paths: ServicePaths) => Effect.Effect<Service, NativeError, Scope.Scope>
   }
 >() {}
 
@@ -83,13 +96,13 @@ const configOf = (plan: BootPlan, network: number, { vsock = "" }: MachinePaths)
     cmdline: plan.cmdline,
     disks: plan.disks.map(diskOf),
     shares: plan.shares.map(shareOf),
-    nics: plan.network === undefined ? [] : [nicOf(plan.network, network)],
+    nics: nicsOf(plan, network),
     flags: plan.balloon ? machineFlag.balloon : 0,
     vsock
   })
 
-/** A service has shares and nothing else. */
-const serviceConfigOf = (plan: Pick<BootPlan, "memoryMib" | "shares">) =>
+/** A service has what the other monitor lacks. */
+const serviceConfigOf = (plan: ServicePlan, network: number, { vsock = "" }: MachinePaths) =>
   writeMachineConfig({
     memoryBytes: memoryBytes(plan),
     cpus: 0,
@@ -101,9 +114,9 @@ const serviceConfigOf = (plan: Pick<BootPlan, "memoryMib" | "shares">) =>
     cmdline: "",
     disks: [],
     shares: plan.shares.map(shareOf),
-    nics: [],
+    nics: nicsOf(plan, network),
     flags: 0,
-    vsock: ""
+    vsock
   })
 
 const diskOf = (disk: BootPlan["disks"][number]) => ({
@@ -120,6 +133,9 @@ const shareOf = (share: BootPlan["shares"][number]) => ({
   path: share.host,
   tag: share.tag
 })
+
+const nicsOf = ({ network }: Pick<BootPlan, "network">, handle: number): ReadonlyArray<NicRecord> =>
+  network === undefined ? [] : [nicOf(network, handle)]
 
 const nicOf = (plan: NetworkPlan, network: number): NicRecord => {
   const nic = {
@@ -243,14 +259,12 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
         yield* Deferred.await(inbox.started)
         return makeMachine(library, inbox, plan, paths)
       }),
-      serve: Effect.fn("Native.serve")(function* (plan: Pick<BootPlan, "memoryMib" | "shares">) {
-        const config = serviceConfigOf(plan)
-        const sockets = yield* socketsFor(plan)
-        const inbox = yield* adopt((handle, error) =>
-          call.capsa_serve(instance, config, sockets, sockets.length, handle, error)
-        )
+      serve: Effect.fn("Native.serve")(function* (plan: ServicePlan, paths: ServicePaths) {
+        const config = serviceConfigOf(plan, yield* networks.join(plan.network), paths)
+        const path = new TextEncoder().encode(`${paths.devices}\0`)
+        const inbox = yield* adopt((handle, error) => call.capsa_serve(instance, config, path, handle, error))
         yield* Deferred.await(inbox.started)
-        return makeService(library, inbox, sockets)
+        return yield* Effect.mapError(makeService(library, inbox, plan, paths), () => closed)
       })
     }
   })

@@ -1,3 +1,4 @@
+export * as DeviceFailure from "./DeviceFailure.ts"
 export { FileLock } from "./FileLock.ts"
 export * as HostTicks from "./HostTicks.ts"
 export * as Native from "./Native.ts"

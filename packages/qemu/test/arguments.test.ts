@@ -103,7 +103,7 @@ describe("fromPlan", () => {
     expect(valuesOf(args, "-chardev").at(-1)).toBe("socket,id=agent,fd=6")
   })
 
-  test("shares come over sockets behind the others, and need memory that their server can map", () => {
+  test("what is served comes over sockets at paths, and needs memory that their server can map", () => {
     const share = { host: "/srv", guest: "/srv", mode: "ro", cache: "auto" } as const
     const shared = {
       ...plan,
@@ -111,19 +111,34 @@ describe("fromPlan", () => {
       shares: [
         { ...share, tag: "a" },
         { ...share, tag: "b" }
-      ]
+      ],
+      network: { mode: "tap", mac: "02:00:00:00:00:01", device: "tap0" },
+      vsock: true
     } as const
-    const args = fromPlan(shared, host)
+    const service = { sockets: ["/s/0", "/s/1", "/s,2", "/s/3"], mtu: 9000 }
+    const args = fromPlan(shared, host, service)
     expect(valuesOf(args, "-machine")[0]).toEndWith(",memory-backend=ram")
     expect(valuesOf(args, "-object")[0]).toBe("memory-backend-memfd,id=ram,size=5120M,share=on,seal=on")
-    expect(valuesOf(args, "-chardev").slice(3)).toEqual(["socket,id=share0,fd=6", "socket,id=share1,fd=7"])
-    expect(valuesOf(args, "-device").slice(-2)).toEqual([
-      "vhost-user-fs-pci,chardev=share0,tag=a",
-      "vhost-user-fs-pci,chardev=share1,tag=b"
+    expect(valuesOf(args, "-chardev").slice(3)).toEqual([
+      "socket,id=share0,path=/s/0",
+      "socket,id=share1,path=/s/1",
+      "socket,id=network,path=/s,,2",
+      "socket,id=vsock,path=/s/3"
     ])
-    const small = fromPlan({ ...shared, discovery: "cmdline" }, host)
+    expect(valuesOf(args, "-netdev")).toEqual(["vhost-user,id=net,chardev=network"])
+    expect(valuesOf(args, "-device").slice(-4)).toEqual([
+      "vhost-user-fs-pci,chardev=share0,tag=a",
+      "vhost-user-fs-pci,chardev=share1,tag=b",
+      "virtio-net-pci,netdev=net,mac=02:00:00:00:00:01,ctrl_guest_offloads=off,host_mtu=9000,romfile=,vectors=0",
+      "vhost-user-vsock-pci,chardev=vsock"
+    ])
+    const small = fromPlan({ ...shared, discovery: "cmdline" }, host, { ...service, mtu: undefined })
     expect(valuesOf(small, "-machine")[0]).toEndWith(",memory-backend=ram")
-    expect(valuesOf(small, "-device")).toContain("vhost-user-fs-device,chardev=share1,tag=b")
+    expect(valuesOf(small, "-device").slice(-3)).toEqual([
+      "vhost-user-fs-device,chardev=share1,tag=b",
+      "virtio-net-device,netdev=net,mac=02:00:00:00:00:01,ctrl_guest_offloads=off",
+      "vhost-user-vsock-device,chardev=vsock"
+    ])
   })
 
   test("without firmware tables the devices are virtio-mmio, and nothing needs ACPI", () => {

@@ -12,6 +12,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Qemu } from "../src/index.ts"
@@ -220,13 +221,25 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
       expect(testing.holdings()).toEqual(before)
     }))
 
-  test("has no shares where the native library is missing, and says so", () =>
+  test("that has devices of the native library ends with its backend", () =>
+    Effect.gen(function* () {
+      const backend = yield* Scope.make()
+      const plan = planOf({ shares: [yield* share] })
+      const booted = yield* Effect.provide(boot(plan), yield* Scope.extend(Layer.build(Qemu.layer()), backend))
+      yield* Scope.close(backend, Exit.void)
+      expect(yield* booted.exit).toEqual({ _tag: "Killed" })
+    }))
+
+  test("has no shares, networks and vsock where the native library is missing, and says so", () =>
     Effect.gen(function* () {
       const { capabilities } = yield* Effect.provide(Backend, Qemu.layer())
-      expect(capabilities.features.shares).toEqual({
-        supported: false,
-        reason: expect.stringMatching(/native library.*\/nowhere\/libcapsa\.so/)
-      })
+      const { disks, portForwards, shares, switchNetwork, tapNetwork, userNetwork, vsock } = capabilities.features
+      expect(disks.supported).toBe(true)
+      for (const feature of [shares, userNetwork, portForwards, tapNetwork, switchNetwork, vsock])
+        expect(feature).toEqual({
+          supported: false,
+          reason: expect.stringMatching(/native library.*\/nowhere\/libcapsa\.so/)
+        })
     }).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["CAPSA_LIBRARY", "/nowhere/libcapsa.so"]])))))
 
   test("interrupted on its way up leaves nothing", () =>

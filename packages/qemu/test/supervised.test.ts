@@ -1,5 +1,4 @@
 import { describe, expect } from "bun:test"
-import { closeSync, fstatSync, openSync } from "node:fs"
 import { join } from "node:path"
 import { live } from "@capsa/testing"
 import * as Effect from "effect/Effect"
@@ -38,19 +37,6 @@ describe("a supervised process", () => {
       expect(core).toBe(0)
       expect(files).toHaveLength(2)
       for (const most of files) expect(most).toBeLessThanOrEqual(1024)
-    })
-  )
-
-  live("has descriptors of this process behind its connections", () =>
-    Effect.gen(function* () {
-      const file = yield* Effect.acquireRelease(
-        Effect.sync(() => openSync(import.meta.path, "r")),
-        (file) => Effect.sync(() => closeSync(file))
-      )
-      const child = yield* spawn(["/bin/sh", "-c", "head -c 6 <&5"], { connections: 2, inherited: [file] })
-      expect(yield* child.stdout).toBe("import")
-      expect(child.connections).toHaveLength(2)
-      expect(fstatSync(file).isFile()).toBe(true)
     })
   )
 

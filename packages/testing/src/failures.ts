@@ -24,6 +24,8 @@ export const ofGuests = [
   "VmBootError.InitrdInvalid",
   "VmBootError.MemoryInvalid",
   "VmBootError.ShareUnavailable",
+  "VmBootError.NetworkUnavailable",
+  "VmBootError.PortUnavailable",
   "VmBootError.HostResources",
   "VmBootError.HostFailure",
   "VmBootError.RootMissing",
@@ -36,11 +38,7 @@ export const ofGuests = [
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that only the monitor has; the test is in `kvm`. */
-export const ofMonitor = [
-  "VmBootError.CmdlineInvalid",
-  "VmBootError.NetworkUnavailable",
-  "VmBootError.PortUnavailable"
-] as const satisfies ReadonlyArray<Failure.FailureName>
+export const ofMonitor = ["VmBootError.CmdlineInvalid"] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that limits bring about; the test is in `capsa`. */
 export const ofLimits = [

@@ -1,14 +1,9 @@
 /** What a failure of the library means for somebody who wants a machine, and what to do about it. */
 import { BackendError, type BackendErrorReason, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import { isShortage } from "@capsa/core/VmBootError"
-import type { NativeError, NativeStatus } from "@capsa/native"
+import { DeviceFailure, type NativeError, type NativeStatus } from "@capsa/native"
 
-interface Meaning<Reason> {
-  readonly reason: Reason
-  readonly hint: string
-}
-
-const backendMeanings: Partial<Record<NativeStatus, Meaning<BackendErrorReason>>> = {
+const backendMeanings: Partial<Record<NativeStatus, DeviceFailure.Meaning<BackendErrorReason>>> = {
   DeviceMissing: {
     reason: "DeviceMissing",
     hint: "Load the module (`sudo modprobe kvm-intel` or `kvm-amd`) and switch virtualisation on in the firmware; in a virtual machine, ask its host for nested virtualisation. Without KVM use the QEMU backend."
@@ -31,7 +26,7 @@ const backendMeanings: Partial<Record<NativeStatus, Meaning<BackendErrorReason>>
   }
 }
 
-const otherBackendMeaning: Meaning<BackendErrorReason> = {
+const otherBackendMeaning: DeviceFailure.Meaning<BackendErrorReason> = {
   reason: "HypervisorUnusable",
   hint: "Run `capsa doctor`; the kernel's log (`dmesg`) may say more. Without KVM use the QEMU backend."
 }
@@ -42,7 +37,8 @@ export const probeError = (error: NativeError): BackendError => {
   return new BackendError({ ...meaning, backend: "kvm", ...fieldsOf(error) })
 }
 
-const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = {
+const bootMeanings: Partial<Record<NativeStatus, DeviceFailure.Meaning<VmBootErrorReason>>> = {
+  ...DeviceFailure.meanings,
   KernelFile: { reason: "KernelUnreadable", hint: "Check that boot.kernel names a readable file." },
   KernelInvalid: {
     reason: "KernelInvalid",
@@ -56,41 +52,27 @@ const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = 
     reason: "DiskUnavailable",
     hint: "Check that disks[].path names an image that this user may open; what is written to an ephemeral disk needs a folder: TMPDIR, else /var/tmp."
   },
-  ShareFolder: { reason: "ShareUnavailable", hint: "Check that shares[].host names a folder that this user may open." },
-  NetworkMissing: {
-    reason: "NetworkUnavailable",
-    hint: "Install it: `sudo apt-get install libslirp0` on Debian and Ubuntu, the package libslirp elsewhere."
-  },
-  Port: {
-    reason: "PortUnavailable",
-    hint: "End what listens there (`ss -ltnup` shows it), or forward another port; those below 1024 need a privilege."
-  },
-  Tap: {
-    reason: "NetworkUnavailable",
-    hint: "Have it made for this user: `sudo ip tuntap add dev NAME mode tap user $USER`, then `sudo ip link set NAME up`. Each device serves one machine."
-  },
-  Address: {
-    reason: "NetworkUnavailable",
-    hint: "Choose another address of the switch's subnet, or leave it to the switch."
-  },
   Limit: { reason: "HostResources", hint: "Wait until other machines have ended." },
   NoMemory: { reason: "HostResources", hint: "Free memory on the host, or start a smaller machine." },
   State: { reason: "GuestEnded", hint: "It was killed, or its backend closed, while it started: launch another." }
 }
 
-const otherBootMeaning: Meaning<VmBootErrorReason> = {
+const otherBootMeaning: DeviceFailure.Meaning<VmBootErrorReason> = {
   reason: "HostFailure",
   hint: "The host refused a system call; its error name and the kernel's log (`dmesg`) say more."
 }
 
-const shortage: Meaning<VmBootErrorReason> = {
+const shortage: DeviceFailure.Meaning<VmBootErrorReason> = {
   reason: "HostResources",
   hint: "End other machines, start a smaller one, or raise the limit that is reached: memory, descriptors (`ulimit -n`), processes (`ulimit -u`)."
 }
 
+/** A TAP device that somebody has is theirs for as long as they live. */
+const isTaken = ({ status, errno }: NativeError) => status === "Tap" && errno === "EBUSY"
+
 /** For a failure of a boot. A vanished device is told as the backend's failure. */
 export const bootError = (error: NativeError): BackendError | VmBootError => {
-  const isShort = isShortage(error.errno)
+  const isShort = isShortage(error.errno) && !isTaken(error)
   if (backendMeanings[error.status] !== undefined && !isShort) return probeError(error)
   const meaning = isShort ? shortage : (bootMeanings[error.status] ?? otherBootMeaning)
   return new VmBootError({ ...meaning, stage: error.stage, ...fieldsOf(error) })

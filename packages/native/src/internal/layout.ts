@@ -65,7 +65,7 @@ const lines = {
   "capsa_drained.console_bytes": [12, 4],
   "capsa_drained.console_lost": [16, 8],
   "capsa_drained.events": [24, 2176],
-  capsa_stats: [0, 144],
+  capsa_stats: [0, 152],
   "capsa_stats.cpus": [4, 4],
   "capsa_stats.exits": [8, 8],
   "capsa_stats.memory_bytes": [16, 8],
@@ -84,6 +84,7 @@ const lines = {
   "capsa_stats.vsock_connections": [120, 8],
   "capsa_stats.vsock_sent": [128, 8],
   "capsa_stats.vsock_received": [136, 8],
+  "capsa_stats.network_mtu": [144, 8],
   capsa_address: [0, 20],
   "capsa_address.family": [0, 4],
   "capsa_address.bytes": [4, 16],
@@ -226,6 +227,7 @@ export interface StatsRecord {
   readonly vsockConnections: number
   readonly vsockSent: number
   readonly vsockReceived: number
+  readonly networkMtu: number
 }
 
 /** A buffer for capsa_stats. */
@@ -249,7 +251,8 @@ export const makeStats = () => {
     guestAvailable: number("capsa_stats.guest_available"),
     vsockConnections: number("capsa_stats.vsock_connections"),
     vsockSent: number("capsa_stats.vsock_sent"),
-    vsockReceived: number("capsa_stats.vsock_received")
+    vsockReceived: number("capsa_stats.vsock_received"),
+    networkMtu: number("capsa_stats.network_mtu")
   })
   return { bytes, read }
 }

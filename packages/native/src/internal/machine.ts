@@ -26,7 +26,7 @@ const machineError = (operation: string, status: NativeStatus) =>
       })
 
 /** A call that answers with a status. Once the machine is released, its instance may be closed: nothing is called. */
-const call = (inbox: Inbox, operation: string, f: () => number): Effect.Effect<void, MachineError> =>
+export const call = (inbox: Inbox, operation: string, f: () => number): Effect.Effect<void, MachineError> =>
   Effect.suspend(() => {
     const status = inbox.gone ? nativeStatuses.indexOf("StaleHandle") : f()
     return status === 0 ? Effect.void : Effect.fail(machineError(operation, nativeStatuses[status] ?? "Host"))
@@ -67,6 +67,15 @@ export const readStats = (library: Library, inbox: Inbox): Effect.Effect<StatsRe
     )
   })
 
+export const vsockStatsOf = (plan: Pick<BootPlan, "vsock">, stats: StatsRecord): MachineStats =>
+  plan.vsock
+    ? {
+        vsockConnections: stats.vsockConnections,
+        vsockSentBytes: stats.vsockSent,
+        vsockReceivedBytes: stats.vsockReceived
+      }
+    : {}
+
 const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
   exits: stats.exits,
   residentBytes: stats.residentBytes,
@@ -74,11 +83,7 @@ const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
   diskReadBytes: stats.diskRead,
   diskWrittenBytes: stats.diskWritten,
   shareRequests: stats.shareRequests,
-  ...(plan.vsock && {
-    vsockConnections: stats.vsockConnections,
-    vsockSentBytes: stats.vsockSent,
-    vsockReceivedBytes: stats.vsockReceived
-  }),
+  ...vsockStatsOf(plan, stats),
   balloon: plan.balloon ? { heldBytes: stats.balloonHeld, reportedBytes: stats.balloonReported } : undefined,
   guestMemory:
     stats.guestTotal === 0
@@ -90,7 +95,11 @@ const statsOf = (plan: BootPlan, stats: StatsRecord): MachineStats => ({
 const logLines = 64
 
 /** Where a policy is in the machine's way. */
-const networkOf = (library: Library, inbox: Inbox, plan: BootPlan): MachineNetwork | undefined => {
+export const networkOf = (
+  library: Library,
+  inbox: Inbox,
+  plan: Pick<BootPlan, "network">
+): MachineNetwork | undefined => {
   const { call: native, instance } = library
   const { handle } = inbox
   const { network } = plan

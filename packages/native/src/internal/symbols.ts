@@ -24,8 +24,8 @@ export const symbols = {
   capsa_probe: { args: ["u64", "ptr", "ptr"], returns: "u32" },
   /** Reads one buffer whose length stands in it and is checked; copies what it needs before it returns. */
   capsa_launch: { args: ["u64", "ptr", "ptr", "ptr"], returns: "u32" },
-  /** The same, and writes a socket for each share into a buffer whose length is given; they are ours to close. */
-  capsa_serve: { args: ["u64", "ptr", "ptr", "u32", "ptr", "ptr"], returns: "u32" },
+  /** The same, with a path that ends with a NUL. */
+  capsa_serve: { args: ["u64", "ptr", "ptr", "ptr", "ptr"], returns: "u32" },
   /** Reads a struct of fixed size and a buffer whose length stands in it; writes a number and an error struct. */
   capsa_network_open: { args: ["u64", "ptr", "ptr", "ptr", "ptr"], returns: "u32" },
   capsa_network_close: { args: ["u64", "u32"], returns: "u32" },

@@ -1,6 +1,6 @@
 /** QEMU's command line, from a plan alone. */
 import type { BootPlan } from "@capsa/core"
-import { common, disks, escaped, sharedMemory, shares, virtio } from "./devices.ts"
+import { common, disks, escaped, type Served, served, sharedMemory, virtio } from "./devices.ts"
 
 /** What runs the guest's instructions. @category models */
 export type Accelerator = "tcg" | "kvm"
@@ -8,7 +8,7 @@ export type Accelerator = "tcg" | "kvm"
 /** What a machine is connected with. */
 export type ConnectionName = "monitor" | "console" | "early" | "agent"
 
-/** Sockets that a machine inherits, as descriptors from 3 up in this order; those of its shares come behind them. */
+/** Sockets that a machine inherits, as descriptors from 3 up in this order. */
 export const connectionsOf = (plan: Pick<BootPlan, "agentPort" | "console">): ReadonlyArray<ConnectionName> => [
   "monitor",
   "console",
@@ -68,8 +68,8 @@ export interface Host {
   readonly platform: string
 }
 
-/** The arguments that carry out a plan. */
-export const fromPlan = (plan: BootPlan, host: Host): ReadonlyArray<string> => {
+/** The arguments that carry out a plan, with what is served for it. */
+export const fromPlan = (plan: BootPlan, host: Host, service?: Served): ReadonlyArray<string> => {
   const connections = connectionsOf(plan)
   const memory = sharedMemory(plan)
   return [
@@ -93,7 +93,7 @@ export const fromPlan = (plan: BootPlan, host: Host): ReadonlyArray<string> => {
     ...ports(plan),
     ...common(plan),
     ...disks(plan),
-    ...shares(plan, firstDescriptor + connections.length),
+    ...(service === undefined ? [] : served(plan, host.accelerator, service)),
     ...endings,
     ...sandbox(host.platform)
   ]

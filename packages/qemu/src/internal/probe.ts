@@ -23,18 +23,18 @@ const examineFound = (program: string): Effect.Effect<ProbeReport> =>
         trial: Effect.either(Program.tryOut(program, { accelerator: "tcg", platform: process.platform })),
         accelerators: Effect.either(Program.accelerators(program)),
         limits: Cgroup.examine,
-        shares: Effect.either(Service.check)
+        native: Effect.either(Service.check)
       },
       { concurrency: "unbounded" }
     ),
-    ({ accelerators, limits, shares, trial, version }) =>
+    ({ accelerators, limits, native, trial, version }) =>
       report(
         [
           finding(program, version, (found) => `version ${Program.showVersion(found)}`),
           finding("machine", trial, () => "built with all devices, by emulation (TCG)"),
           finding("accelerators", accelerators, (names) => `${names.join(", ")}; anything but tcg must be asked for`),
           supervision(),
-          sharing(shares),
+          library(native),
           limits
         ],
         Option.getOrUndefined(Option.orElse(Either.getLeft(version), () => Either.getLeft(trial)))
@@ -60,15 +60,15 @@ const failed = (check: string, error: BackendError): Finding => ({
   fix: error.hint
 })
 
-const sharing = (served: Either.Either<void, NativeError>): Finding =>
+const library = (served: Either.Either<void, NativeError>): Finding =>
   Either.match(served, {
     onLeft: ({ message }) => ({
-      check: "shares",
+      check: "native library",
       status: "warning",
       detail: `absent: ${message}`,
-      fix: "Build the native library, which serves them: `bun run build`."
+      fix: "Build it: `bun run build`. Without it there are no shares, networks and vsock."
     }),
-    onRight: () => ({ check: "shares", status: "ok", detail: "served by the native library" })
+    onRight: () => ({ check: "native library", status: "ok", detail: "serves shares, networks and vsock" })
   })
 
 const supervision = (): Finding =>

@@ -53,8 +53,6 @@ exec "$@"`
 export interface SpawnOptions {
   /** Socket pairs for its descriptors from 3 up. */
   readonly connections: number
-  /** Descriptors of this process that it gets behind those; they stay open here. */
-  readonly inherited?: ReadonlyArray<number> | undefined
   /** Absolute path of the cgroup that it is in before it runs. */
   readonly cgroup?: string | undefined
 }
@@ -103,7 +101,7 @@ export const spawn = Effect.fnUntraced(
 
 const start = (
   argv: ReadonlyArray<string>,
-  { cgroup = "", connections, inherited = [] }: SpawnOptions,
+  { cgroup = "", connections }: SpawnOptions,
   exited: Deferred.Deferred<ProcessExit>
 ) =>
   Effect.try({
@@ -114,13 +112,7 @@ const start = (
         detached: true,
         // Messages are matched by their English text. Ephemeral disks are kept in TMPDIR.
         env: { LC_ALL: "C", ...(Bun.env["TMPDIR"] === undefined ? {} : { TMPDIR: Bun.env["TMPDIR"] }) },
-        stdio: [
-          "ignore",
-          "pipe",
-          "pipe",
-          ...Array.from({ length: connections }, () => "socket-fd" as const),
-          ...inherited
-        ],
+        stdio: ["ignore", "pipe", "pipe", ...Array.from({ length: connections }, () => "socket-fd" as const)],
         onExit: (_, code, signal) =>
           Deferred.unsafeDone(exited, Effect.succeed({ code, signal: signal === null ? undefined : String(signal) }))
       })

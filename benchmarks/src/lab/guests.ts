@@ -2,7 +2,7 @@
  * The same guest on capsa and on QEMU, for what is measured inside it: the tiny kernel, the toolbox as its first disk, one
  * processor, a shell on the serial console. Runs in the lab.
  */
-import type { DiskConfig, ShareConfig } from "@capsa/core"
+import type { VmConfig } from "@capsa/core"
 import { Vm } from "capsa"
 import * as Effect from "effect/Effect"
 
@@ -27,8 +27,8 @@ export interface Parts {
 
 export const withCapsa = <A>(
   { kernel, toolbox }: Parts,
-  devices: { readonly disks?: ReadonlyArray<DiskConfig>; readonly shares?: ReadonlyArray<ShareConfig> },
-  use: (run: Run) => Effect.Effect<A, unknown>
+  { disks = [], ...devices }: Partial<Pick<VmConfig, "disks" | "network" | "shares" | "vsock">>,
+  use: (run: Run, vm: Vm.Vm) => Effect.Effect<A, unknown>
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -36,12 +36,13 @@ export const withCapsa = <A>(
         boot: { kernel, cmdline: parameters },
         cpus: 1,
         memory: memoryMib,
-        disks: [{ path: toolbox, readOnly: true }, ...(devices.disks ?? [])],
-        shares: devices.shares ?? []
+        disks: [{ path: toolbox, readOnly: true }, ...disks],
+        ...devices
       })
       yield* vm.console.expect(prompt, { timeout: bootPatience })
-      return yield* use((command) =>
-        vm.console.run(command, { prompt, timeout: patience }).pipe(Effect.map(({ output }) => output))
+      return yield* use(
+        (command) => vm.console.run(command, { prompt, timeout: patience }).pipe(Effect.map(({ output }) => output)),
+        vm
       )
     })
   )

@@ -1,4 +1,4 @@
-/** What the benchmarks of storage say from inside the lab, line by line. */
+/** What benchmarks inside of guests say from inside the lab, line by line. */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
