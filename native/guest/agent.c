@@ -149,8 +149,9 @@ static bool advance(struct agent *agent)
 
 	if (agent->stage == AGENT_SERVES && agent->calls.main_ended)
 		agent_stop(agent, GRACE_MS);
-	if ((agent->stage == AGENT_ASKS || agent->stage == AGENT_KILLS) &&
-	    all_ended(agent)) {
+	if (((agent->stage == AGENT_ASKS || agent->stage == AGENT_KILLS) &&
+	     all_ended(agent)) ||
+	    (agent->stage == AGENT_KILLS && late)) {
 		enter(agent, AGENT_LEAVES, LEAVE_MS);
 	} else if (agent->stage == AGENT_ASKS && late) {
 		if (agent->guest)
@@ -158,8 +159,6 @@ static bool advance(struct agent *agent)
 		else
 			calls_signal_all(&agent->calls, SIGKILL);
 		enter(agent, AGENT_KILLS, KILL_MS);
-	} else if (agent->stage == AGENT_KILLS && late) {
-		enter(agent, AGENT_LEAVES, LEAVE_MS);
 	}
 	return agent->stage == AGENT_LEAVES && (late || all_said(agent));
 }

@@ -144,7 +144,7 @@ static void find_network(struct guest *guest, struct agent *agent,
 	if (guest->network_count == GUEST_DEVICES_MAX)
 		return;
 	network = &guest->networks[guest->network_count++];
-	strcpy(network->device, name);
+	snprintf(network->device, sizeof(network->device), "%s", name);
 	network->keeper = start_keeper(name);
 }
 

@@ -60,7 +60,7 @@ static int listen_unix(const char *path)
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	unlink(path);
 	umask(0077);
 	return listen_at((struct sockaddr *)&address, sizeof(address));

@@ -93,7 +93,7 @@ static int reader_short(struct msgpack_reader *reader, uint8_t head,
 {
 	if (head < 0x80 || head >= 0xe0) {
 		value->type = MSGPACK_INTEGER;
-		value->integer = (int8_t)head;
+		value->integer = head < 0x80 ? head : head - 0x100;
 		return 0;
 	}
 	if (head < 0x90)
@@ -232,7 +232,7 @@ int msgpack_find(const struct msgpack_value *map, const char *key,
 	for (uint32_t i = 0; i < map->length; i++) {
 		if (msgpack_next(&reader, &name))
 			return -EPROTO;
-		if (name.length == strlen(key) &&
+		if (name.type == MSGPACK_STR && name.length == strlen(key) &&
 		    !memcmp(name.bytes, key, name.length))
 			return msgpack_next(&reader, value) ||
 					       value->type != type

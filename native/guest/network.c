@@ -143,10 +143,9 @@ static int ask(int fd, const struct dhcp_client *client, enum dhcp_type type,
 	size_t length = dhcp_encode(client, type, lease, renews, packet);
 	int64_t left;
 
-	/* Unanswered, like one that is lost. */
-	if (sendto(fd, packet, length, 0, (struct sockaddr *)&server,
-		   sizeof(server)) < 0)
-		length = 0;
+	/* One that cannot be sent stays unanswered, like one that is lost. */
+	(void)sendto(fd, packet, length, 0, (struct sockaddr *)&server,
+		     sizeof(server));
 	while ((left = until - poller_now_ms()) > 0) {
 		struct pollfd wait = { .fd = fd, .events = POLLIN };
 		struct dhcp_lease answer;
@@ -261,16 +260,17 @@ static void renew(int fd, const struct dhcp_client *client,
 	for (;;) {
 		uint32_t half = lease.seconds / 2;
 		struct dhcp_lease next = lease;
+		bool renewed = false;
 
 		/* None is told, or it lasts for ever. */
 		if (lease.seconds == 0 || lease.seconds == UINT32_MAX)
 			pause();
 		sleep_seconds(half > RENEWAL_SECONDS_MIN ? half
 							 : RENEWAL_SECONDS_MIN);
-		if (ask(fd, client, DHCP_REQUEST, &next, 1, 4 * TRY_MS) !=
-			    DHCP_ACK &&
-		    ask(fd, client, DHCP_REQUEST, &next, 1, 4 * TRY_MS) !=
-			    DHCP_ACK)
+		for (int try = 0; !renewed && try < 2; try++)
+			renewed = ask(fd, client, DHCP_REQUEST, &next, 1,
+				      4 * TRY_MS) == DHCP_ACK;
+		if (!renewed)
 			return;
 		lease.seconds = next.seconds;
 	}

@@ -162,7 +162,7 @@ int work_pack(const struct msgpack_value *params, struct msgpack_writer *result,
 
 	if (work_path(params, "path", path, failure))
 		return -1;
-	strcpy(packing.entry.path, ".");
+	memcpy(packing.entry.path, ".", sizeof("."));
 	error = pack(&packing, AT_FDCWD, path, 0);
 	if (!error) {
 		packing.step = "send";

@@ -11,6 +11,13 @@
 static const char default_path[] =
 	"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+static void texts_free(char **list)
+{
+	for (char **text = list; list && *text; text++)
+		free(*text);
+	free(list);
+}
+
 /* A NULL-terminated list of the texts in an array; NULL if they are none. */
 static char **texts(const struct msgpack_value *array)
 {
@@ -21,11 +28,12 @@ static char **texts(const struct msgpack_value *array)
 	for (uint32_t i = 0; list && i < array->length; i++) {
 		if (msgpack_next(&reader, &value) ||
 		    value.type != MSGPACK_STR ||
-		    memchr(value.bytes, 0, value.length))
+		    memchr(value.bytes, 0, value.length) ||
+		    !(list[i] = strndup((const char *)value.bytes,
+					value.length))) {
+			texts_free(list);
 			return NULL;
-		list[i] = strndup((const char *)value.bytes, value.length);
-		if (!list[i])
-			return NULL;
+		}
 	}
 	return list;
 }
@@ -74,14 +82,11 @@ static int enter_folder(const struct msgpack_value *params,
 			     : 0;
 }
 
-void program_become(const struct msgpack_value *params, struct failure *failure)
+static void become(char **argv, const struct msgpack_value *params,
+		   struct failure *failure)
 {
-	struct msgpack_value value;
 	struct user user;
-	char **argv = NULL;
 
-	if (!msgpack_find(params, "argv", MSGPACK_ARRAY, &value))
-		argv = texts(&value);
 	if (!argv || !argv[0] || argv[0][0] == '\0') {
 		failure_set(failure, REASON_INVALID, "argv", EINVAL, NULL);
 		return;
@@ -92,4 +97,15 @@ void program_become(const struct msgpack_value *params, struct failure *failure)
 		return;
 	execvp(argv[0], argv);
 	failure_set(failure, REASON_UNSTARTABLE, "program", errno, argv[0]);
+}
+
+void program_become(const struct msgpack_value *params, struct failure *failure)
+{
+	struct msgpack_value value;
+	char **argv = NULL;
+
+	if (!msgpack_find(params, "argv", MSGPACK_ARRAY, &value))
+		argv = texts(&value);
+	become(argv, params, failure);
+	texts_free(argv);
 }

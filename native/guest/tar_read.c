@@ -327,7 +327,7 @@ static bool is_extension(char type)
 int tar_read_entry(struct tar_reader *reader, struct tar_entry *entry)
 {
 	struct extension extension = { 0 };
-	struct tar_header header;
+	struct tar_header header = { 0 };
 	int result;
 
 	while ((result = read_header(reader, &header)) > 0) {

@@ -274,7 +274,7 @@ static int finish_folders(struct unpacking *unpacking)
 
 		if (below.folder >= 0)
 			close(below.folder);
-		strcpy(unpacking->entry.path, at->path);
+		memcpy(unpacking->entry.path, at->path, strlen(at->path) + 1);
 		if (fd < 0 || fchmod(fd, (mode_t)at->mode) ||
 		    futimens(fd, times))
 			return failed(unpacking, "mode");

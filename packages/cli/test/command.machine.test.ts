@@ -101,9 +101,9 @@ describe("capsa run -- CMD", () => {
       const seen = await inTerminal(
         [...quick, "--tty", "--env", "PS1=guest> ", "--", "sh"],
         [
-          [/guest> /, "stty size; sleep 1000\r"],
+          [/guest>/, "sh -c 'stty size; exec sleep 1000'\r"],
           [/30 100/, "\u0003"],
-          [/guest> /, "exit 5\r"]
+          [/guest>/, "exit 5\r"]
         ]
       )
       expect(seen.status).toBe(5)
