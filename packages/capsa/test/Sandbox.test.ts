@@ -3,7 +3,8 @@
 import { layer } from "@capsa/testing"
 import * as Layer from "effect/Layer"
 import { hostedAgent } from "./fixtures/hostedAgent.ts"
-import { suite, TestAgent, testerOf } from "./fixtures/sandboxSuite.ts"
+import { suite } from "./fixtures/sandboxSuite.ts"
+import { TestAgent, testerOf } from "./fixtures/sandboxTest.ts"
 
 const timeoutMs = 300_000
 

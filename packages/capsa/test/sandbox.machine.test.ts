@@ -9,7 +9,8 @@ import type * as Scope from "effect/Scope"
 import * as Sandbox from "../src/Sandbox.ts"
 import * as Vm from "../src/Vm.ts"
 import { backend, backendName, capabilities, quick } from "./fixtures/realBackend.ts"
-import { suite, TestAgent, testerOf } from "./fixtures/sandboxSuite.ts"
+import { suite } from "./fixtures/sandboxSuite.ts"
+import { TestAgent, testerOf } from "./fixtures/sandboxTest.ts"
 
 /** What of the whole is done: in the lab everything is many times slower. */
 const { CAPSA_LAB, CAPSA_TEST_SANDBOX_PERCENT = CAPSA_LAB === "1" ? "10" : "100" } = Bun.env
