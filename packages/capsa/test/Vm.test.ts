@@ -85,7 +85,7 @@ describe("Vm.launch", () => {
         problems: [
           { path: "vsock", refusal: { backend: "simulated", others: ["kvm", "qemu"] } },
           { path: "limits", refusal: { backend: "simulated", others: ["qemu"] } },
-          { path: "main", refusal: { backend: "simulated", others: [] } }
+          { path: "main", refusal: { backend: "simulated", others: ["kvm", "qemu"] } }
         ]
       })
       const many = yield* Effect.flip(Vm.launch({ cpus: 3 }))

@@ -70,6 +70,10 @@ describe("help", () => {
       "--memory",
       "--backend",
       "--limit",
+      "--env",
+      "--cwd",
+      "--user",
+      "--tty",
       "--name",
       "--timeout",
       "--verbose",
@@ -99,7 +103,9 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
       (share) =>
         [["run", "--share", share], `--share: "${share}" is no share; write it like src:/src or out:/out:rw`] as const
     ),
-    [["run", "--", "uname"], "There is no option or argument uname."],
+    [["run", "uname"], "There is no option or argument uname."],
+    [["run", "--"], "There is no command behind --."],
+    [["run", "--cwd", "/tmp"], "--cwd goes with a command."],
     [["run", "--kernel"], "--kernel needs a value."],
     [["run", "--initrd", "x"], "--initrd goes with --kernel."],
     [["run", "--cpus", "two"], '--cpus: "two" is no number; write it like 2'],

@@ -51,7 +51,7 @@ test("each device has a socket that answers, and when all have hung up it is ove
       const service = yield* serve({ ...plan(folder, folder), network, vsock: true }, paths)
       expect(service).toMatchObject({
         sockets: ["device0", "device1", "device2", "device3"].map((name) => join(folder, name)),
-        mtu: 65520,
+        mtu: 16384,
         vsockPath: paths.vsock
       })
       expect(existsSync(paths.vsock)).toBe(true)
