@@ -187,6 +187,13 @@ static void watch_hosts(struct agent *agent)
 			connection_watch(agent->connections[i], &agent->poller);
 }
 
+static void leave_hosts(struct agent *agent)
+{
+	for (int i = 0; i < CONNECTIONS_MAX; i++)
+		if (agent->connections[i])
+			connection_leave(agent->connections[i]);
+}
+
 void agent_run(struct agent *agent)
 {
 	struct poller *poller = &agent->poller;
@@ -203,8 +210,10 @@ void agent_run(struct agent *agent)
 		hear_hosts(agent);
 		calls_watch(&agent->calls, poller);
 		watch_hosts(agent);
-		if (advance(agent))
+		if (advance(agent)) {
+			leave_hosts(agent);
 			return;
+		}
 		if (agent->stage != AGENT_SERVES)
 			poller_wake_at(poller, agent->deadline_ms);
 		poller_turn(poller);

@@ -18,6 +18,8 @@ enum {
 	GREETING_OFFSET = FRAME_HEAD_BYTES + 1, /* the array's head */
 	AWAY_RETRY_MS = 250,
 	GREETING_MS = 1000 * GREETING_SECONDS,
+	/* For a host that does not read. */
+	LEAVE_SECONDS = 1,
 };
 
 void connection_open(struct connection *connection, struct calls *calls, int fd,
@@ -37,6 +39,18 @@ void connection_close(struct connection *connection)
 		close(connection->fd);
 	connection->fd = -1;
 	connection->state = CONNECTION_CLOSED;
+}
+
+void connection_leave(struct connection *connection)
+{
+	struct linger wait = { .l_onoff = 1, .l_linger = LEAVE_SECONDS };
+
+	/* What is written to a port is with the host. */
+	if (connection->port || connection->fd < 0)
+		return;
+	setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &wait, sizeof(wait));
+	close(connection->fd);
+	connection->fd = -1;
 }
 
 /* Says why it hears no more of this host. */

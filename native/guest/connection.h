@@ -48,6 +48,10 @@ void connection_hear(struct connection *connection);
 /* Sends what there is to send, and lists what may happen. */
 void connection_watch(struct connection *connection, struct poller *poller);
 
+/* Closes its descriptor for good, once the host has all that was said: the end
+ * of the machine would take along what the kernel still holds. */
+void connection_leave(struct connection *connection);
+
 /* Ends its calls and closes its descriptor. */
 void connection_close(struct connection *connection);
 
