@@ -2,16 +2,18 @@
 import { describe, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { type Channel, SandboxError } from "@capsa/core"
+import { type Channel, MachineError, SandboxError } from "@capsa/core"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as fc from "effect/FastCheck"
+import * as Mailbox from "effect/Mailbox"
 import * as Stream from "effect/Stream"
 import { headBytes } from "../src/internal/agent/frames.ts"
 import { dataBytesMax } from "../src/internal/agent/messages.ts"
 import { encode, type Value } from "../src/internal/agent/msgpack.ts"
-import { type Listener, make } from "../src/internal/agent/session.ts"
+import { type AboutCall, type Listener, make } from "../src/internal/agent/session.ts"
 
 const framed = (body: Uint8Array, length: number = body.length): Uint8Array => {
   const frame = new Uint8Array(headBytes + body.length)
@@ -114,6 +116,38 @@ const talk = (greets: boolean, pieces: Iterable<Uint8Array>) =>
   }).pipe(Effect.scoped, Effect.timeout("10 seconds"))
 
 const reasons = ["Disconnected", "Protocol", "VersionSkew"]
+
+test("what the agent said last is heard, though it takes no more", () => {
+  const gone = new MachineError({ reason: "NotRunning", detail: "It has ended.", hint: "Launch another." })
+  const saying = Effect.gen(function* () {
+    const said = yield* Mailbox.make<Uint8Array>()
+    const refused = yield* Deferred.make<void>()
+    let written = 0
+    const session = yield* make({
+      bytes: Mailbox.toStream(said),
+      write: () =>
+        Effect.suspend(() => {
+          if (++written === 1) said.unsafeOffer(hello)
+          return written < 3 ? Effect.void : Effect.zipRight(Deferred.succeed(refused, undefined), gone)
+        })
+    })
+    const heard = yield* Deferred.make<AboutCall>()
+    const on: Listener["on"] = (message) => {
+      Deferred.unsafeDone(heard, Effect.succeed(message))
+      return undefined
+    }
+    const line = yield* session.open("spawn", {}, { on, lost: () => {} })
+    line.post((id) => [6, id, 1, 100])
+    yield* Deferred.await(refused)
+    // Whoever takes that for the end does so now.
+    yield* Effect.yieldNow()
+    said.unsafeOffer(framed(encode([12, 1, 0, null, 0, 0])))
+    yield* said.end
+    expect(yield* Deferred.await(heard)).toMatchObject({ _tag: "Exit", code: 0 })
+    expect(yield* session.lost).toMatchObject({ reason: "Disconnected" })
+  })
+  return Effect.runPromise(saying.pipe(Effect.scoped, Effect.timeout("10 seconds")))
+})
 
 describe("a session whose agent says anything", () => {
   test("fails or is lost with a typed error", async () => {

@@ -143,12 +143,8 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     Effect.ensuring(Effect.sync(() => lose(splitter.atEdge() ? disconnected : cutOff)))
   )
   yield* Effect.forkScoped(reading)
-  yield* Effect.forkScoped(
-    Effect.ensuring(
-      outbox.writing,
-      Effect.sync(() => lose(disconnected))
-    )
-  )
+  // What was said before the guest took no more has still to be heard: the end of the bytes follows.
+  yield* Effect.forkScoped(Effect.ensuring(outbox.writing, Effect.sync(outbox.close)))
   yield* Effect.forkScoped(
     watchSilence({
       busy: busy.await,
@@ -249,7 +245,7 @@ const makeOutbox = Effect.fnUntraced(function* (channel: Channel) {
     something.unsafeClose()
     return something.await
   })
-  // A channel that takes no more ends it; whoever reads the channel learns of that, too.
+  // A channel that takes no more ends it.
   const writing = Effect.ignore(Effect.forever(writeNext))
   return { post, postFrame, send, writing, close }
 })
