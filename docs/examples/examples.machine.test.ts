@@ -16,7 +16,6 @@ describe("each example is shown as it is", () => {
   for (const [page, example] of [
     ["README.md", "hello-script.ts"],
     ["README.md", "hello-effect.ts"],
-    ["README.md", "sandbox.ts"],
     ["docs/CONSOLE.md", "console.ts"],
     ["docs/POOL.md", "pool.ts"],
     ["docs/SANDBOX.md", "sandbox.ts"],
