@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define OWN_ADDRESS  "198.51.100.1" /* for documentation (RFC 5737) */
@@ -44,6 +45,24 @@ static inline bool own_add_address(int fd)
 	return ioctl(fd, SIOCSIFADDR, &request) == 0;
 }
 
+/*
+ * An address of IPv6 is there once the kernel has looked for others that have
+ * it, which a work queue of its does, even where there can be none.
+ */
+static inline bool own_await_address6(int fd, const struct in6_addr *address)
+{
+	const struct sockaddr_in6 name = { .sin6_family = AF_INET6,
+					   .sin6_addr = *address };
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	for (int tries = 0; tries < 10000; tries++) {
+		if (bind(fd, (const struct sockaddr *)&name, sizeof(name)) == 0)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
 static inline bool own_add_address6(void)
 {
 	struct in6_ifreq request = { .ifr6_prefixlen = 128, .ifr6_ifindex = 1 };
@@ -51,7 +70,8 @@ static inline bool own_add_address6(void)
 	bool added;
 
 	inet_pton(AF_INET6, OWN_ADDRESS6, &request.ifr6_addr);
-	added = fd >= 0 && ioctl(fd, SIOCSIFADDR, &request) == 0;
+	added = fd >= 0 && ioctl(fd, SIOCSIFADDR, &request) == 0 &&
+		own_await_address6(fd, &request.ifr6_addr);
 	if (fd >= 0)
 		close(fd);
 	return added;
