@@ -3,6 +3,9 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <resolv.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -16,12 +19,14 @@ enum {
 	OPTION_NETMASK = 1,
 	OPTION_ROUTER = 3,
 	OPTION_NAMESERVER = 6,
+	OPTION_DOMAIN = 15,
 	OPTION_MTU = 26,
 	OPTION_ADDRESS = 50,
 	OPTION_LEASE = 51,
 	OPTION_TYPE = 53,
 	OPTION_SERVER = 54,
 	OPTION_WANTED = 55,
+	OPTION_SEARCH = 119,
 	OPTION_END = 255,
 };
 
@@ -56,9 +61,10 @@ size_t dhcp_encode(const struct dhcp_client *client, enum dhcp_type type,
 		   const struct dhcp_lease *lease, int renews,
 		   uint8_t packet[DHCP_PACKET_BYTES])
 {
-	static const uint8_t wanted[] = { OPTION_NETMASK, OPTION_ROUTER,
-					  OPTION_NAMESERVER, OPTION_MTU,
-					  OPTION_LEASE };
+	static const uint8_t wanted[] = { OPTION_NETMASK,    OPTION_ROUTER,
+					  OPTION_NAMESERVER, OPTION_DOMAIN,
+					  OPTION_MTU,        OPTION_LEASE,
+					  OPTION_SEARCH };
 	uint8_t type_byte = (uint8_t)type;
 	struct dhcp_head head = {
 		.operation = BOOT_REQUEST,
@@ -84,6 +90,65 @@ size_t dhcp_encode(const struct dhcp_client *client, enum dhcp_type type,
 	packet[at++] = OPTION_END;
 	/* Some servers ignore what is shorter than BOOTP was. */
 	return at < 300 ? 300 : at;
+}
+
+/* What an answer has of its option: the parts are one, in which names may point
+ * to others (RFC 3397). */
+struct search {
+	uint8_t bytes[512];
+	size_t length;
+};
+
+static void search_add(struct search *search, const uint8_t *part,
+		       size_t length)
+{
+	if (length > sizeof(search->bytes) - search->length)
+		length = sizeof(search->bytes) - search->length;
+	memcpy(search->bytes + search->length, part, length);
+	search->length += length;
+}
+
+/* It becomes a word of a file. */
+static bool is_domain(const char *name)
+{
+	return name[0] != '\0' &&
+	       name[strspn(name, "abcdefghijklmnopqrstuvwxyz"
+				 "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_")] ==
+		       '\0';
+}
+
+static void take_search(struct dhcp_lease *lease, const struct search *search)
+{
+	const uint8_t *end = search->bytes + search->length;
+	const uint8_t *at = search->bytes;
+	char names[DHCP_SEARCH_BYTES] = "";
+
+	while (at < end) {
+		char name[256];
+		size_t length = strlen(names);
+		int used = dn_expand(search->bytes, end, at, name,
+				     sizeof(name));
+
+		if (used <= 0 || !is_domain(name) ||
+		    length + strlen(name) + 2 > sizeof(names))
+			break;
+		snprintf(names + length, sizeof(names) - length, "%s%s",
+			 length > 0 ? " " : "", name);
+		at += used;
+	}
+	/* Instead of the one domain. */
+	if (names[0] != '\0')
+		memcpy(lease->search, names, sizeof(names));
+}
+
+static void take_domain(struct dhcp_lease *lease, const uint8_t *value,
+			size_t length)
+{
+	char name[256] = "";
+
+	memcpy(name, value, length);
+	if (strlen(name) == length && is_domain(name))
+		memcpy(lease->search, name, sizeof(name));
 }
 
 static void take_option(struct dhcp_lease *lease, uint8_t *type, uint8_t code,
@@ -115,6 +180,9 @@ static void take_option(struct dhcp_lease *lease, uint8_t *type, uint8_t code,
 	case OPTION_MTU:
 		lease->mtu = ntohs(half);
 		break;
+	case OPTION_DOMAIN:
+		take_domain(lease, value, length);
+		break;
 	case OPTION_NAMESERVER:
 		length = length / 4 * 4;
 		if (length > sizeof(lease->nameservers))
@@ -129,6 +197,7 @@ static void take_option(struct dhcp_lease *lease, uint8_t *type, uint8_t code,
 int dhcp_decode(const struct dhcp_client *client, const uint8_t *packet,
 		size_t length, struct dhcp_lease *lease)
 {
+	struct search search = { .length = 0 };
 	struct dhcp_head head;
 	uint8_t type = 0;
 	size_t at = OPTIONS;
@@ -151,10 +220,13 @@ int dhcp_decode(const struct dhcp_client *client, const uint8_t *packet,
 		}
 		if (at + 2 > length || at + 2 + packet[at + 1] > length)
 			return -EPROTO;
+		if (packet[at] == OPTION_SEARCH)
+			search_add(&search, packet + at + 2, packet[at + 1]);
 		take_option(lease, &type, packet[at], packet + at + 2,
 			    packet[at + 1]);
 		at += 2u + packet[at + 1];
 	}
+	take_search(lease, &search);
 	if (type == DHCP_NAK)
 		return type;
 	return (type == DHCP_OFFER || type == DHCP_ACK) && lease->address

@@ -6,7 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DHCP_PACKET_BYTES = 576, DHCP_MAC_BYTES = 6, DHCP_NAMESERVERS_MAX = 3 };
+enum {
+	DHCP_PACKET_BYTES = 576,
+	DHCP_MAC_BYTES = 6,
+	DHCP_NAMESERVERS_MAX = 3,
+	DHCP_SEARCH_BYTES = 512,
+};
 
 enum dhcp_type {
 	DHCP_DISCOVER = 1,
@@ -25,6 +30,8 @@ struct dhcp_lease {
 	uint32_t nameservers[DHCP_NAMESERVERS_MAX];
 	uint32_t seconds;
 	uint16_t mtu;
+	/* Domains in which names are looked up, with spaces between. */
+	char search[DHCP_SEARCH_BYTES];
 };
 
 struct dhcp_client {

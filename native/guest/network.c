@@ -212,7 +212,7 @@ static int set_route(int fd, const char *device, uint32_t router)
 	return ioctl(fd, SIOCADDRT, &route) && errno != EEXIST ? -errno : 0;
 }
 
-static void set_nameservers(const struct dhcp_lease *lease)
+static void set_resolver(const struct dhcp_lease *lease)
 {
 	char text[INET_ADDRSTRLEN];
 	FILE *file;
@@ -221,6 +221,8 @@ static void set_nameservers(const struct dhcp_lease *lease)
 		return;
 	mkdir("/etc", 0755);
 	file = fopen("/etc/resolv.conf", "we");
+	if (file && lease->search[0])
+		fprintf(file, "search %s\n", lease->search);
 	for (int i = 0; file && i < DHCP_NAMESERVERS_MAX; i++)
 		if (lease->nameservers[i])
 			fprintf(file, "nameserver %s\n",
@@ -243,7 +245,7 @@ static int configure(int fd, const char *device, const struct dhcp_lease *lease)
 	request.ifr_mtu = lease->mtu;
 	if (lease->mtu >= 576 && ioctl(fd, SIOCSIFMTU, &request))
 		return -errno;
-	set_nameservers(lease);
+	set_resolver(lease);
 	return set_route(fd, device, lease->router);
 }
 

@@ -79,7 +79,7 @@ static void a_discovery_is_a_broadcast(void)
 	      *option_of(packet, length, 53, 1) == DHCP_DISCOVER);
 	CHECK(!option_of(packet, length, 50, 4));
 	CHECK(!option_of(packet, length, 54, 4));
-	CHECK(option_of(packet, length, 55, 5));
+	CHECK(option_of(packet, length, 55, 7));
 }
 
 static void a_request_names_address_and_server(void)
@@ -224,6 +224,50 @@ static void nameservers_have_a_limit(void)
 	CHECK(lease.seconds == 0 && lease.mtu == 0);
 }
 
+/* The domains of an answer that has these options behind its type. */
+static const char *searched(const uint8_t *options, size_t length)
+{
+	static struct dhcp_lease lease;
+	uint8_t packet[DHCP_PACKET_BYTES];
+	uint8_t all[256] = { 53, 1, DHCP_ACK };
+
+	memcpy(all + 3, options, length);
+	CHECK(decode(packet, answer(packet, all, 3 + length), &lease) ==
+	      DHCP_ACK);
+	return lease.search;
+}
+
+static void names_are_searched_in_domains(void)
+{
+	static const uint8_t domain[] = { 15, 4, 'a', '.', 'b', 'c', 255 };
+	/* The second points into the first, and is in another part. */
+	static const uint8_t search[] = { 15,  1,   'x',  119, 8,   3,
+					  'o', 'n', 'e',  3,   'n', 'e',
+					  't', 119, 7,    0,   3,   't',
+					  'w', 'o', 0xc0, 4,   255 };
+
+	CHECK(strcmp(searched(domain, sizeof(domain)), "a.bc") == 0);
+	CHECK(strcmp(searched(search, sizeof(search)), "one.net two.net") == 0);
+}
+
+static void domains_that_are_none_are_left_out(void)
+{
+	static const uint8_t line[] = { 15, 3, 'a', '\n', 'b', 255 };
+	static const uint8_t nul[] = { 15, 3, 'a', 0, 'b', 255 };
+	static const uint8_t loop[] = { 119, 2, 0xc0, 0, 255 };
+	static const uint8_t outside[] = { 119, 2, 0xc0, 9, 255 };
+	static const uint8_t cut[] = { 119, 3, 5, 'a', 'b', 255 };
+	static const uint8_t second[] = { 119, 9,   1,   'a', 0, 3,
+					  'b', ' ', 'c', 0,   0, 255 };
+
+	CHECK(searched(line, sizeof(line))[0] == '\0');
+	CHECK(searched(nul, sizeof(nul))[0] == '\0');
+	CHECK(searched(loop, sizeof(loop))[0] == '\0');
+	CHECK(searched(outside, sizeof(outside))[0] == '\0');
+	CHECK(searched(cut, sizeof(cut))[0] == '\0');
+	CHECK(strcmp(searched(second, sizeof(second)), "a") == 0);
+}
+
 int main(void)
 {
 	TEST(a_discovery_is_a_broadcast);
@@ -235,5 +279,7 @@ int main(void)
 	TEST(types_of_answers);
 	TEST(options_of_wrong_lengths_tell_nothing);
 	TEST(nameservers_have_a_limit);
+	TEST(names_are_searched_in_domains);
+	TEST(domains_that_are_none_are_left_out);
 	return tap_done();
 }

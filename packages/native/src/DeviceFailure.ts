@@ -1,6 +1,7 @@
 /** Why a machine's devices could not be made, whichever monitor runs the machine. */
 import type { VmBootErrorReason } from "@capsa/core"
-import type { NativeStatus } from "./NativeError.ts"
+import { isShortage } from "@capsa/core/VmBootError"
+import type { NativeError, NativeStatus } from "./NativeError.ts"
 
 /** What a failure means for somebody who wants a machine, and what to do about it. @category models */
 export interface Meaning<Reason> {
@@ -28,3 +29,7 @@ export const meanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>>
     hint: "Choose another address of the switch's subnet, or leave it to the switch."
   }
 }
+
+/** Whether the host has no room left. A TAP device that somebody has is theirs for as long as they live. */
+export const isShort = ({ errno, status }: NativeError): boolean =>
+  isShortage(errno) && !(status === "Tap" && errno === "EBUSY")

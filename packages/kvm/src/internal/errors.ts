@@ -1,6 +1,5 @@
 /** What a failure of the library means for somebody who wants a machine, and what to do about it. */
 import { BackendError, type BackendErrorReason, VmBootError, type VmBootErrorReason } from "@capsa/core"
-import { isShortage } from "@capsa/core/VmBootError"
 import { DeviceFailure, type NativeError, type NativeStatus } from "@capsa/native"
 
 const backendMeanings: Partial<Record<NativeStatus, DeviceFailure.Meaning<BackendErrorReason>>> = {
@@ -67,12 +66,9 @@ const shortage: DeviceFailure.Meaning<VmBootErrorReason> = {
   hint: "End other machines, start a smaller one, or raise the limit that is reached: memory, descriptors (`ulimit -n`), processes (`ulimit -u`)."
 }
 
-/** A TAP device that somebody has is theirs for as long as they live. */
-const isTaken = ({ status, errno }: NativeError) => status === "Tap" && errno === "EBUSY"
-
 /** For a failure of a boot. A vanished device is told as the backend's failure. */
 export const bootError = (error: NativeError): BackendError | VmBootError => {
-  const isShort = isShortage(error.errno) && !isTaken(error)
+  const isShort = DeviceFailure.isShort(error)
   if (backendMeanings[error.status] !== undefined && !isShort) return probeError(error)
   const meaning = isShort ? shortage : (bootMeanings[error.status] ?? otherBootMeaning)
   return new VmBootError({ ...meaning, stage: error.stage, ...fieldsOf(error) })

@@ -169,8 +169,9 @@ export const serviceFailed = (error: NativeError): VmBootError =>
     cause: error
   })
 
-const serviceMeaning = ({ errno, status }: NativeError) => {
-  if (isShortage(errno) || status === "NoMemory" || status === "Limit")
+const serviceMeaning = (error: NativeError) => {
+  const { status } = error
+  if (DeviceFailure.isShort(error) || status === "NoMemory" || status === "Limit")
     return {
       reason: "HostResources",
       hint: "End other machines, or raise the limit on descriptors (`ulimit -n`)."
