@@ -1,4 +1,5 @@
 /** The program `capsa`: its verbs and what their words mean. The code of a verb is loaded when it is called. */
+import * as Args from "@effect/cli/Args"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
@@ -24,6 +25,28 @@ const verbs = {
     options: options.look
   },
   backends: { description: "List what can run a machine, and what each can do.", options: options.look },
+  exec: {
+    usage: "MACHINE -- CMD ARGS…",
+    description:
+      "Run a command in a machine of run --detach, with this command's input, output and exit status. Killed with it if it is interrupted.",
+    options: options.exec
+  },
+  cp: {
+    usage: "FROM TO",
+    description:
+      "Copy a file or folder into a machine of run --detach, or out of it: the path in the machine is written like web:/etc/hosts. Into the folder TO if there is one.",
+    options: options.look
+  },
+  logs: {
+    usage: "MACHINE",
+    description: "Print what a machine of run --detach said on its console: the last of it, as much as is kept.",
+    options: options.logs
+  },
+  stop: {
+    usage: "MACHINE",
+    description: "End a machine of run --detach: its guest ends its programs and switches itself off.",
+    options: options.stop
+  },
   ps: { description: "List the machines that are alive, whichever process launched them.", options: options.look },
   cleanup: {
     description: "Remove what machines left behind whose processes were killed.",
@@ -40,6 +63,43 @@ const separator = "--"
 
 /** What a machine's own command could exit with, a failure of ours should not. */
 const failedBesideCommand = 125
+
+const machine = Args.text({ name: "machine" })
+
+const execOf = (command: ReadonlyArray<string>) =>
+  Command.make("exec", { machine, ...verbs.exec.options }, (given) =>
+    Effect.gen(function* () {
+      const verb = yield* Effect.promise(() => import("./Exec.ts"))
+      const [program, ...args] = command
+      if (program !== undefined) return yield* verb.exec({ ...given, command: [program, ...args] })
+      const hint = `Name it at the end: capsa exec ${given.machine} -- sh -c 'echo hello'.`
+      return yield* new UsageError({ reason: "InvalidValue", detail: "There is no command to run.", hint })
+    }).pipe(reporting({ ...given, failedStatus: failedBesideCommand }))
+  )
+
+const cp = Command.make(
+  "cp",
+  { from: Args.text({ name: "from" }), to: Args.text({ name: "to" }), ...verbs.cp.options },
+  (given) =>
+    Effect.flatMap(
+      Effect.promise(() => import("./Cp.ts")),
+      (verb) => verb.cp(given)
+    ).pipe(reporting(given))
+)
+
+const logs = Command.make("logs", { machine, ...verbs.logs.options }, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Logs.ts")),
+    (verb) => verb.logs(given)
+  ).pipe(reporting(given))
+)
+
+const stop = Command.make("stop", { machine, ...verbs.stop.options }, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Stop.ts")),
+    (verb) => verb.stop(given)
+  ).pipe(reporting(given))
+)
 
 const runOf = (command: ReadonlyArray<string>) =>
   Command.make("run", verbs.run.options, (given) =>
@@ -89,7 +149,20 @@ const capsa = (command: ReadonlyArray<string>) =>
       : reporting(given)(
           new UsageError({ reason: "UnknownVerb", detail: "No verb is given.", hint: "`capsa --help` lists them." })
         )
-  ).pipe(Command.withSubcommands([runOf(command), doctor, backends, ps, cleanup, printVersion]))
+  ).pipe(
+    Command.withSubcommands([
+      runOf(command),
+      execOf(command),
+      cp,
+      logs,
+      stop,
+      doctor,
+      backends,
+      ps,
+      cleanup,
+      printVersion
+    ])
+  )
 
 const parse = (words: ReadonlyArray<string>, command: ReadonlyArray<string>) =>
   Command.run(capsa(command), { name: "capsa", version, executable: "capsa" })(["bun", "capsa", ...words])
@@ -132,7 +205,7 @@ const parserConsole = Effect.gen(function* () {
 })
 
 const dispatch = Effect.fnUntraced(function* (all: ReadonlyArray<string>) {
-  const at = all.includes("run") ? all.indexOf(separator) : -1
+  const at = all.includes("run") || all.includes("exec") ? all.indexOf(separator) : -1
   const words = at < 0 ? all : all.slice(0, at)
   const command = at < 0 ? [] : all.slice(at + 1)
   if (at >= 0 && command.length === 0) {

@@ -5,17 +5,22 @@ import * as Arr from "effect/Array"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { RunError, runReasons, UsageError, usageReasons } from "./CliError.ts"
+import { RunError, runReasons, TargetError, targetReasons, UsageError, usageReasons } from "./CliError.ts"
 import { Stdio, StdioError, stdioReasons } from "./Stdio.ts"
 import * as Style from "./Style.ts"
 
 /** Everything that a verb can fail with. @category models */
-export const ReportedError = Schema.Union(VmError, MachineError, RunError, UsageError, StdioError)
+export const ReportedError = Schema.Union(VmError, MachineError, RunError, TargetError, UsageError, StdioError)
 /** @category models */
 export type ReportedError = typeof ReportedError.Type
 
 /** What each reason of the errors means that only the command line has. @category models */
-export const reasons = { RunError: runReasons, UsageError: usageReasons, StdioError: stdioReasons } as const
+export const reasons = {
+  RunError: runReasons,
+  TargetError: targetReasons,
+  UsageError: usageReasons,
+  StdioError: stdioReasons
+} as const
 
 /** A failure that its reader knows of already; `status` is what the process exits with. @category errors */
 export class Told extends Data.TaggedError("Told")<{ readonly status: number }> {}

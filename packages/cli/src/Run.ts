@@ -1,5 +1,5 @@
 /** `capsa run`: one machine with its console attached, until it ends. */
-import { BackendName, BootStage, VmExit } from "@capsa/core"
+import { type BootStage, VmExit } from "@capsa/core"
 import { Vm } from "capsa"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -8,6 +8,8 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { copyInput, copyOutput } from "./Attach.ts"
 import { RunError, UsageError } from "./CliError.ts"
+import { launch } from "./detached/Launch.ts"
+import * as MachineReport from "./MachineReport.ts"
 import { withoutNetwork } from "./network.ts"
 import { isCommand, type RunOptions, withoutCommand, withoutKernel } from "./options.ts"
 import { statusOf, Told, toData, writeJson } from "./Report.ts"
@@ -23,11 +25,8 @@ import * as Timing from "./Timing.ts"
  * @category models
  */
 export const RunReport = Schema.Struct({
-  id: Schema.String,
-  name: Schema.String,
-  backend: Schema.Struct({ name: BackendName, description: Schema.String }),
+  ...MachineReport.MachineReport.fields,
   exit: VmExit,
-  stages: Schema.Array(BootStage),
   /** Bytes of console output that are missing because they were taken too slowly. */
   outputLost: Schema.Int,
   error: Schema.optional(RunError)
@@ -95,11 +94,8 @@ const session = Effect.fnUntraced(function* (options: RunOptions) {
   // What it said last is written out, unless nobody takes it.
   const outputLost = yield* Effect.timeoutOption(Fiber.join(output), "1 second")
   return {
-    id: vm.id,
-    name: vm.name,
-    backend: { name: vm.backend.name, description: vm.backend.description },
+    ...(yield* MachineReport.of(vm)),
     exit,
-    stages: yield* vm.stages,
     outputLost: Option.getOrElse(outputLost, () => 0),
     error: errorOf(ending, exit, options)
   } satisfies RunReport
@@ -115,6 +111,9 @@ const misplaced = (options: RunOptions): UsageError | undefined => {
   if (unreachable !== undefined) return conflict(unreachable, "a network", "Leave out --net none.")
   const idle = withoutCommand(options)
   if (idle !== undefined) return conflict(idle, "a command", "Name it at the end: capsa run … -- sh -c 'echo hello'.")
+  if (options.detach && options.tty) {
+    return conflict("--tty", "a terminal, which --detach leaves", "Leave it out; capsa exec has --tty, too.")
+  }
   return undefined
 }
 
@@ -122,6 +121,7 @@ const misplaced = (options: RunOptions): UsageError | undefined => {
 export const run = Effect.fn("run")(function* (options: RunOptions) {
   const wrong = misplaced(options)
   if (wrong !== undefined) return yield* wrong
+  if (options.detach) return yield* tellDetached(yield* launch(options), options)
   const on = layerOf(options.backend)
   if (isCommand(options)) {
     return yield* tellCommand(yield* runCommand(options).pipe(withProgress, Effect.provide(on)), options)
@@ -132,6 +132,13 @@ export const run = Effect.fn("run")(function* (options: RunOptions) {
 const drawTiming = Effect.fnUntraced(function* (stages: ReadonlyArray<BootStage>, { timing }: RunOptions) {
   const { stderr } = yield* Stdio
   if (timing) yield* stderr.write(Timing.render(stages, stderr))
+})
+
+const tellDetached = Effect.fnUntraced(function* (report: MachineReport.MachineReport, options: RunOptions) {
+  const { stdout } = yield* Stdio
+  yield* drawTiming(report.stages, options)
+  if (!options.json) return yield* stdout.write(`${report.id}\n`)
+  return yield* writeJson(yield* Effect.orDie(Schema.encode(MachineReport.MachineReport)(report)))
 })
 
 /** What the command said has been told. */

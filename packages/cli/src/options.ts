@@ -111,6 +111,48 @@ export const program = {
   json: Options.boolean("json").pipe(described("With --check-system: print the findings as JSON."))
 }
 
+/** What a command in a guest is run with. */
+const process = {
+  env: several("env", "variable", "NAME=value", parseVariable).pipe(
+    described("Variable of the command's environment: NAME=value. May be given several times.")
+  ),
+  cwd: Options.text("cwd").pipe(
+    Options.withPseudoName("folder"),
+    described("Folder of the guest that the command runs in. / if absent."),
+    optional
+  ),
+  user: Options.text("user").pipe(
+    described("Who runs the command in the guest: a name or number, or user:group. root if absent."),
+    optional
+  ),
+  tty: Options.boolean("tty").pipe(described("Run the command in a terminal, with this one's size and keys."))
+}
+
+/** The options of `capsa exec`. */
+export const exec = {
+  ...process,
+  json: Options.boolean("json").pipe(described("Print what the command said and how it ended as JSON on stdout."))
+}
+
+/** The options of `capsa logs`. */
+export const logs = {
+  follow: Options.boolean("follow").pipe(
+    Options.withAlias("f"),
+    described("Go on with what comes, until the machine ends.")
+  ),
+  json
+}
+
+/** The options of `capsa stop`. */
+export const stop = {
+  grace: parsed("grace", "duration", "10s or 1m", parseDuration).pipe(
+    described("How long the guest may take to end its programs before it is killed. 5s if absent."),
+    Options.withDefault(Duration.seconds(5))
+  ),
+  force: Options.boolean("force").pipe(described("Kill it at once.")),
+  json
+}
+
 const rules = "example.org, *.example.org:443, 10.0.0.0/8:8000-8099/tcp or *:22"
 
 /** The options of `capsa run`. */
@@ -165,20 +207,14 @@ export const run = {
     described("What the machine may take of this host: cpu=0.5,memory=1GiB,pids=64, any of them. On QEMU."),
     optional
   ),
-  env: several("env", "variable", "NAME=value", parseVariable).pipe(
-    described("Variable of the command's environment: NAME=value. May be given several times.")
-  ),
-  cwd: Options.text("cwd").pipe(
-    Options.withPseudoName("folder"),
-    described("Folder of the guest that the command runs in. / if absent."),
+  ...process,
+  name: Options.text("name").pipe(
+    described("Name of the machine, for logs and for the verbs that take one."),
     optional
   ),
-  user: Options.text("user").pipe(
-    described("Who runs the command in the guest: a name or number, or user:group. root if absent."),
-    optional
+  detach: Options.boolean("detach").pipe(
+    described("Leave the machine running and print its id; exec, cp, logs and stop reach it by that or by its name.")
   ),
-  tty: Options.boolean("tty").pipe(described("Run the command in a terminal, with this one's size and keys.")),
-  name: Options.text("name").pipe(described("Name of the machine, for logs."), optional),
   timeout: parsed("timeout", "duration", "30s, 5m or 1h", parseDuration).pipe(
     described("Kill the machine after this time and exit with 124: 30s, 5m."),
     optional
@@ -200,9 +236,14 @@ export interface RunOptions extends Parsed {
   readonly command: ReadonlyArray<string>
 }
 
-/** The options of a run with a command. @category models */
-export interface CommandOptions extends RunOptions {
+/** What is run in a guest, and how. @category models */
+export interface ProcessOptions extends Pick<RunOptions, keyof typeof process | "json"> {
   readonly command: readonly [program: string, ...args: ReadonlyArray<string>]
+}
+
+/** The options of a run with a command. @category models */
+export interface CommandOptions extends RunOptions, ProcessOptions {
+  readonly command: ProcessOptions["command"]
 }
 
 /** Whether there is a command to run. */
