@@ -59,7 +59,7 @@ const report = (error: GuestError) =>
 const options: ReadonlySet<string> = new Set(["--json", "--update"])
 
 /** What the words ask for. */
-const wanted = (words: ReadonlyArray<string>) => {
+const wanted = (words: ReadonlyArray<string>): Effect.Effect<unknown, GuestError, BuildContext> | undefined => {
   const [verb, selection = "all", ...rest] = words
   if (verb === "info" && words.length === 1) return GuestInfo.info
   return verb === "build" && isSelection(selection) && rest.length === 0 ? selections[selection] : undefined
@@ -68,7 +68,7 @@ const wanted = (words: ReadonlyArray<string>) => {
 const program = Effect.gen(function* () {
   const answer = wanted(process.argv.slice(2).filter((word) => !options.has(word)))
   if (answer === undefined) return yield* Effect.zipRight(print(process.stderr, usage), exitWith(2))
-  const result = yield* Effect.map(answer, (value): unknown => value).pipe(
+  const result = yield* answer.pipe(
     Effect.provideService(Updating, process.argv.includes("--update")),
     Effect.provide(StatusLine.layer)
   )
