@@ -8,6 +8,7 @@ import * as inprocess from "./inprocess.ts"
 import * as lifecycle from "./lifecycle.ts"
 import { net } from "./net/net.ts"
 import { type Row, report, table } from "./report.ts"
+import * as sandbox from "./sandbox/sandbox.ts"
 import * as storage from "./storage/storage.ts"
 
 const benchmarks = {
@@ -17,6 +18,7 @@ const benchmarks = {
   inprocess: inprocess.rows,
   lifecycle: lifecycle.rows,
   net,
+  sandbox: sandbox.rows,
   share: storage.share
 }
 

@@ -195,6 +195,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: { apt: "libelf-dev", dnf: "elfutils-libelf-devel", pacman: "libelf", apk: "elfutils-dev" }
   },
   {
+    isPresent: commands("dpkg-source"),
+    purpose: "tests",
+    essential: true,
+    why: "unpacks the source of the tiny guest's busybox",
+    names: { apt: "dpkg-dev", dnf: "dpkg-dev", pacman: "dpkg", apk: "dpkg-dev" }
+  },
+  {
     isPresent: commands("lz4"),
     purpose: "tests",
     essential: true,

@@ -52,7 +52,19 @@ export const kernel = Effect.gen(function* () {
 }).pipe(Effect.withSpan("Debian.kernel"))
 
 /**
- * A statically linked busybox. `identity` tells one build of it from another.
+ * A statically linked busybox.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Busybox {
+  readonly program: string
+  /** Tells one build of it from another. */
+  readonly identity: string
+}
+
+/**
+ * The distribution's busybox.
  *
  * @since 0.1.0
  * @category images
@@ -60,7 +72,7 @@ export const kernel = Effect.gen(function* () {
 export const busybox = Effect.gen(function* () {
   const found = yield* Apt.resolve("busybox-static")
   const folder = yield* Cache.entry("busybox", [Apt.identity(found)], (folder) => Apt.unpack([found], folder))
-  return { program: yield* inRootOrUsr(folder, "bin/busybox"), identity: Apt.identity(found) }
+  return { program: yield* inRootOrUsr(folder, "bin/busybox"), identity: Apt.identity(found) } satisfies Busybox
 }).pipe(Effect.withSpan("Debian.busybox"))
 
 /** The package that a meta package stands for. */

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Apt from "./Apt.ts"
 import * as Cache from "./Cache.ts"
 import { GuestError } from "./GuestError.ts"
+import { compiler } from "./internal/compiler.ts"
 import { output } from "./internal/run.ts"
 import { stage } from "./Progress.ts"
 
@@ -71,9 +72,8 @@ export const sources = Effect.gen(function* () {
  */
 export const agent = Effect.gen(function* () {
   const path = yield* Path.Path
-  const compiler = (yield* output(Command.make("gcc", "--version"))).toString().split("\n")[0] ?? ""
   const musl = yield* Apt.resolve("musl-dev")
-  const provenance = { sources: yield* sources, compiler, library: Apt.identity(musl) }
+  const provenance = { sources: yield* sources, compiler: yield* compiler, library: Apt.identity(musl) }
   const built = yield* Cache.entry("agent", Object.values(provenance), (target) => build(musl, target))
   return { program: path.join(built, "capsa-init"), provenance } satisfies GuestAgent
 }).pipe(Effect.withSpan("GuestAgent.agent"))

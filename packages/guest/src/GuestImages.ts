@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
@@ -15,7 +16,10 @@ import * as Debian from "./Debian.ts"
 import * as GuestAgent from "./GuestAgent.ts"
 import { GuestError } from "./GuestError.ts"
 import * as Initrd from "./Initrd.ts"
+import { output } from "./internal/run.ts"
+import { sha256 } from "./internal/sha256.ts"
 import * as KernelModules from "./KernelModules.ts"
+import * as TinyBusybox from "./TinyBusybox.ts"
 import * as TinyKernel from "./TinyKernel.ts"
 import * as Toolbox from "./Toolbox.ts"
 
@@ -46,14 +50,15 @@ export type GuestImage = typeof GuestImage.Type
  * @since 0.1.0
  * @category images
  */
-export const debian = Effect.gen(function* () {
-  const recipe = [Initrd.revision, revision, ...guestModules, yield* GuestAgent.sources]
-  return yield* Cache.remembered("debian", recipe, GuestImage, Apt.retryWithFreshLists(buildDebian))
-}).pipe(Effect.withSpan("GuestImages.debian"))
+export const debian = Effect.suspend(() => debianRecipe).pipe(
+  Effect.flatMap((recipe) => Cache.remembered("debian", recipe, GuestImage, Apt.retryWithFreshLists(buildDebian))),
+  Effect.withSpan("GuestImages.debian")
+)
 
 const buildDebian = Effect.gen(function* () {
   const kernel = yield* Debian.kernel
-  const initrd = yield* initrdFor("debian-initrd", kernel.identity, KernelModules.closure(kernel.modules, guestModules))
+  const modules = KernelModules.closure(kernel.modules, guestModules)
+  const initrd = yield* initrdFor("debian-initrd", yield* Debian.busybox, kernel.identity, modules)
   return { kernel: kernel.bzImage, ...initrd, kernelRelease: kernel.release } satisfies GuestImage
 })
 
@@ -78,20 +83,20 @@ export const TinyImage = Schema.Struct({
 export type TinyImage = typeof TinyImage.Type
 
 /**
- * Our own small kernel (`kernel` is its ELF image) with our initrd: boots fastest, finds virtio-mmio devices through
- * ACPI or `virtio_mmio.device=`.
+ * Our own small kernel (`kernel` is its ELF image) with an initrd of under 1 MiB, for which busybox is built as well: boots
+ * fastest, finds virtio-mmio devices through ACPI or `virtio_mmio.device=`.
  *
  * @since 0.1.0
  * @category images
  */
-export const tiny = Effect.gen(function* () {
-  const recipe = [Initrd.revision, revision, yield* GuestAgent.sources, ...(yield* TinyKernel.recipe)]
-  return yield* Cache.remembered("tiny", recipe, TinyImage, Apt.retryWithFreshLists(buildTiny))
-}).pipe(Effect.withSpan("GuestImages.tiny"))
+export const tiny = Effect.suspend(() => tinyRecipe).pipe(
+  Effect.flatMap((recipe) => Cache.remembered("tiny", recipe, TinyImage, Apt.retryWithFreshLists(buildTiny))),
+  Effect.withSpan("GuestImages.tiny")
+)
 
 const buildTiny = Effect.gen(function* () {
   const { vmlinux, bzImage, config, provenance, release } = yield* TinyKernel.kernel
-  const initrd = yield* initrdFor("tiny-initrd", "", Effect.succeed([]))
+  const initrd = yield* initrdFor("tiny-initrd", yield* TinyBusybox.busybox, "", Effect.succeed([]))
   return {
     kernel: vmlinux,
     ...initrd,
@@ -115,6 +120,19 @@ export const toolbox = Effect.gen(function* () {
   return yield* Cache.remembered("toolbox", recipe, Toolbox.Toolbox, Apt.retryWithFreshLists(Toolbox.image))
 }).pipe(Effect.withSpan("GuestImages.toolbox"))
 
+/**
+ * The images with a kernel that are in the cache; nothing is built.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const built = Effect.all({
+  debian: Effect.suspend(() => debianRecipe).pipe(
+    Effect.flatMap((recipe) => Cache.recalled("debian", recipe, GuestImage))
+  ),
+  tiny: Effect.suspend(() => tinyRecipe).pipe(Effect.flatMap((recipe) => Cache.recalled("tiny", recipe, TinyImage)))
+})
+
 /** What Debian and Ubuntu build as modules of the devices that a capsa machine has, and the usual file system of disks. */
 const guestModules = [
   "virtio_mmio",
@@ -134,18 +152,49 @@ const guestModules = [
 ]
 
 /** Changes when what is below gives another initrd for the same parts. */
-const revision = "1"
+const revision = "2"
+
+const debianRecipe = Effect.map(GuestAgent.sources, (sources) => [Initrd.revision, revision, ...guestModules, sources])
+
+const tinyRecipe = Effect.gen(function* () {
+  const parts = [...(yield* TinyKernel.recipe), ...(yield* TinyBusybox.recipe)]
+  return [Initrd.revision, revision, yield* GuestAgent.sources, ...parts]
+})
+
+/**
+ * What an initrd was built from, as it is kept beside it. The sources are texts that tell one build's inputs from any
+ * other's.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const InitrdProvenance = Schema.Struct({
+  agent: Schema.Struct({
+    version: Schema.String,
+    bytes: Schema.Int,
+    sha256: Schema.String,
+    /** A hash of its sources. */
+    sources: Schema.String,
+    compiler: Schema.String,
+    library: Schema.String
+  }),
+  busybox: Schema.Struct({ source: Schema.String, bytes: Schema.Int, sha256: Schema.String }),
+  /** The kernel whose modules there are; empty if there are none. */
+  kernel: Schema.String,
+  bytes: Schema.Int,
+  sha256: Schema.String
+})
 
 /** `kernel` tells apart kernels whose modules differ. */
 const initrdFor = Effect.fnUntraced(function* <R>(
   name: string,
+  busybox: Debian.Busybox,
   kernel: string,
   modules: Effect.Effect<ReadonlyArray<KernelModules.KernelModule>, GuestError, R>
 ) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const agent = yield* GuestAgent.agent
-  const busybox = yield* Debian.busybox
   const inputs = [
     Initrd.revision,
     revision,
@@ -156,27 +205,29 @@ const initrdFor = Effect.fnUntraced(function* <R>(
   ]
   const folder = yield* Cache.entry(name, inputs, (folder) =>
     Effect.gen(function* () {
+      const init = yield* fs.readFile(agent.program)
       const program = yield* fs.readFile(busybox.program)
       const archive = Initrd.encode({
-        init: yield* fs.readFile(agent.program),
+        init,
         busybox: program,
         modules: yield* modules,
         extra: [...userDatabase, ...places, ...commands(program)]
       })
       yield* fs.writeFile(path.join(folder, "initrd"), archive)
+      const version = (yield* output(Command.make(agent.program, "--version"))).toString().trim()
       const provenance = {
-        agent: { ...agent.provenance, program: sha256(yield* fs.readFile(agent.program)) },
-        busybox: busybox.identity,
+        agent: { version, ...measured(init), ...agent.provenance },
+        busybox: { source: busybox.identity, ...measured(program) },
         kernel,
-        initrd: sha256(archive)
-      }
+        ...measured(archive)
+      } satisfies typeof InitrdProvenance.Type
       yield* fs.writeFileString(path.join(folder, "provenance.json"), `${JSON.stringify(provenance, null, 2)}\n`)
     }).pipe(Effect.catchTags({ BadArgument: failed, SystemError: failed }))
   )
   return { initrd: path.join(folder, "initrd"), initrdProvenance: path.join(folder, "provenance.json") }
 })
 
-const sha256 = (content: Uint8Array) => new Bun.CryptoHasher("sha256").update(content).digest("hex")
+const measured = (content: Uint8Array) => ({ bytes: content.length, sha256: sha256(content) })
 
 const text = new TextEncoder()
 

@@ -8,11 +8,14 @@ import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Apt from "./Apt.ts"
 import * as Cache from "./Cache.ts"
 import { dependency } from "./Debian.ts"
 import { GuestError } from "./GuestError.ts"
+import { compiler } from "./internal/compiler.ts"
 import { output } from "./internal/run.ts"
+import { sha256 } from "./internal/sha256.ts"
 import { stage } from "./Progress.ts"
 
 /**
@@ -34,6 +37,22 @@ export interface TinyKernel {
   /** What `uname -r` says in the guest. */
   readonly release: string
 }
+
+/**
+ * What a kernel was built from, as it is kept beside it, and hashes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Provenance = Schema.Struct({
+  release: Schema.String,
+  source: Schema.Struct({ package: Schema.String, version: Schema.String, sha256: Schema.String }),
+  compiler: Schema.String,
+  fragment: Schema.String,
+  config: Schema.String,
+  vmlinux: Schema.String,
+  bzImage: Schema.String
+})
 
 /**
  * What is ours of the build's inputs: its steps' revision, and the configuration fragment.
@@ -160,16 +179,15 @@ const build = Effect.fn("TinyKernel.build")(
     yield* fs.copyFile(path.join(tree, "arch/x86/boot/bzImage"), path.join(folder, "bzImage"))
     yield* fs.writeFileString(path.join(folder, "config"), config)
     yield* fs.writeFileString(path.join(folder, "release"), `${release}\n`)
-    const compiler = (yield* output(Command.make("gcc", "--version"))).toString().split("\n")[0]
     const provenance = {
       release,
       source: { package: source.name, version: source.version, sha256: source.sha256 },
-      compiler,
+      compiler: yield* compiler,
       fragment: sha256(fragment),
       config: sha256(config),
       vmlinux: sha256(yield* fs.readFile(path.join(folder, "vmlinux"))),
       bzImage: sha256(yield* fs.readFile(path.join(folder, "bzImage")))
-    }
+    } satisfies typeof Provenance.Type
     yield* fs.writeFileString(path.join(folder, "provenance.json"), `${JSON.stringify(provenance, null, 2)}\n`)
   },
   Effect.scoped,
@@ -188,8 +206,6 @@ const checkTools = Effect.gen(function* () {
     })
   }
 })
-
-const sha256 = (content: string | Uint8Array) => new Bun.CryptoHasher("sha256").update(content).digest("hex")
 
 function failed(subject: string) {
   return (cause: unknown) =>

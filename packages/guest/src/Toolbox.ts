@@ -87,10 +87,13 @@ export const image = Effect.gen(function* () {
   } satisfies Toolbox
 }).pipe(Effect.withSpan("Toolbox.image"))
 
-type Busybox = Effect.Effect.Success<typeof Debian.busybox>
-
 const build = Effect.fn("Toolbox.build")(
-  function* (packages: ReadonlyArray<Apt.Package>, busybox: Busybox, agent: GuestAgent.GuestAgent, folder: string) {
+  function* (
+    packages: ReadonlyArray<Apt.Package>,
+    busybox: Debian.Busybox,
+    agent: GuestAgent.GuestAgent,
+    folder: string
+  ) {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     // Beside the result, not in the temporary folder: it may be more than a tmpfs holds.
@@ -147,7 +150,7 @@ const furnish = Effect.fnUntraced(function* (root: string, init: string) {
 })
 
 /** Busybox, and under the name of each program that none of the packages has. */
-const addBusybox = Effect.fnUntraced(function* (root: string, { program }: Busybox) {
+const addBusybox = Effect.fnUntraced(function* (root: string, { program }: Debian.Busybox) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const folders = ["bin", "sbin", "usr/bin", "usr/sbin"].map((folder) => path.join(root, folder))
