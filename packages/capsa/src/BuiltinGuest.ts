@@ -1,22 +1,36 @@
-/** The guest that capsa builds itself: the distribution's kernel and our init. */
-import { type Capabilities, type GuestImages, VmBootError } from "@capsa/core"
-import { type GuestError, GuestImages as Images } from "@capsa/guest"
+/** The guest that capsa prepares itself: a kernel of the distribution, as it is or built small, and our init. */
+import { type BuiltinBoot, type Capabilities, type GuestImages, VmBootError } from "@capsa/core"
+import { type Cache, type GuestError, GuestImages as Images } from "@capsa/guest"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+
+/** The tiny one takes minutes to build, so it is only taken by itself when that has been done. */
+const preferred = Effect.flatMap(
+  Images.built,
+  ({ tiny }): Effect.Effect<Images.GuestImage, GuestError.GuestError, Cache.BuildContext> =>
+    Option.match(tiny, { onNone: () => Images.debian, onSome: Effect.succeed })
+)
 
 /**
- * The images of the built-in guest, built or fetched if they are not in the cache yet: that can take a minute.
+ * The images of the built-in guest, built or fetched if they are not in the cache yet: that can take a minute, and several for
+ * "tiny".
  *
  * @category constructors
  */
-export const images = Effect.fn("BuiltinGuest.images")(function* ({ kernels }: Capabilities) {
+export const images = Effect.fn("BuiltinGuest.images")(function* (
+  { kernels }: Capabilities,
+  guest?: BuiltinBoot["guest"]
+) {
   if (!kernels.includes("bzImage")) return yield* noKernelFor(kernels)
-  const { kernel, initrd } = yield* Images.debian.pipe(Effect.mapError(unavailable), Effect.provide(BunContext.layer))
+  const wanted = guest === undefined ? preferred : Images[guest]
+  const { initrd, kernel } = yield* wanted.pipe(Effect.mapError(unavailable), Effect.provide(BunContext.layer))
   // The distribution's kernel has virtio-console as a module only: too late for its own messages.
   return { kernel, initrd, console: "serial" } satisfies GuestImages
 })
 
-const unavailable = (error: GuestError.GuestError): VmBootError =>
+/** What it means to a machine. */
+export const unavailable = (error: GuestError.GuestError): VmBootError =>
   new VmBootError({
     reason: "GuestUnavailable",
     detail: `The built-in guest could not be prepared: ${error.message}`,

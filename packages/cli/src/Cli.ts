@@ -5,6 +5,7 @@ import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
 import type * as ValidationError from "@effect/cli/ValidationError"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { UsageError } from "./CliError.ts"
 import * as Help from "./Help.ts"
 import * as options from "./options.ts"
@@ -19,6 +20,12 @@ const verbs = {
     description:
       "Boot a machine and attach its console; Ctrl-] leaves and ends it. Piped input is typed once init runs. With -- CMD ARGS… at the end: run that command in the machine, with this command's input, output and exit status.",
     options: options.run
+  },
+  guest: {
+    usage: "build|info|path [tiny|debian]",
+    description:
+      "Build the images of the built-in guest, tell what they are, or where. Both if none is named: tiny, a kernel that is built from source in minutes and starts fastest, and debian, the distribution's.",
+    options: options.guest
   },
   doctor: {
     description: "Look at this host: what can run a machine, what cannot, and what to do about it.",
@@ -101,6 +108,30 @@ const stop = Command.make("stop", { machine, ...verbs.stop.options }, (given) =>
   ).pipe(reporting(given))
 )
 
+const action = Args.choice<"build" | "info" | "path">(
+  [
+    ["build", "build"],
+    ["info", "info"],
+    ["path", "path"]
+  ],
+  { name: "action" }
+)
+
+const image = Args.choice<"tiny" | "debian">(
+  [
+    ["tiny", "tiny"],
+    ["debian", "debian"]
+  ],
+  { name: "image" }
+).pipe(Args.optional, Args.map(Option.getOrUndefined))
+
+const guest = Command.make("guest", { action, image, ...verbs.guest.options }, (given) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./Guest.ts")),
+    (verb) => verb.guest(given)
+  ).pipe(reporting(given))
+)
+
 const runOf = (command: ReadonlyArray<string>) =>
   Command.make("run", verbs.run.options, (given) =>
     Effect.flatMap(
@@ -156,6 +187,7 @@ const capsa = (command: ReadonlyArray<string>) =>
       cp,
       logs,
       stop,
+      guest,
       doctor,
       backends,
       ps,

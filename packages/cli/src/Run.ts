@@ -107,6 +107,9 @@ const misplaced = (options: RunOptions): UsageError | undefined => {
     new UsageError({ reason: "Conflict", detail: `${option} goes with ${what}.`, hint })
   const stray = withoutKernel(options)
   if (stray !== undefined) return conflict(stray, "--kernel", "Name the kernel: --kernel vmlinuz.")
+  if (options.kernel !== undefined && options.guest !== undefined) {
+    return conflict("--guest", "the built-in guest", "Leave out --kernel.")
+  }
   const unreachable = withoutNetwork(options)
   if (unreachable !== undefined) return conflict(unreachable, "a network", "Leave out --net none.")
   const idle = withoutCommand(options)

@@ -143,6 +143,14 @@ export const logs = {
   json
 }
 
+/** The options of `capsa guest`. */
+export const guest = {
+  update: Options.boolean("update").pipe(
+    described("With build: ask what the distribution offers now; otherwise what was built once stays.")
+  ),
+  json
+}
+
 /** The options of `capsa stop`. */
 export const stop = {
   grace: parsed("grace", "duration", "10s or 1m", parseDuration).pipe(
@@ -160,6 +168,12 @@ export const run = {
   kernel: Options.text("kernel").pipe(
     Options.withPseudoName("file"),
     described("Kernel to boot: bzImage or vmlinux. The built-in guest if absent."),
+    optional
+  ),
+  guest: Options.choice("guest", ["tiny", "debian"] as const).pipe(
+    described(
+      "Kernel of the built-in guest: tiny is built from source at its first use, in minutes, and starts fastest. tiny as soon as it has been built, if absent."
+    ),
     optional
   ),
   initrd: Options.text("initrd").pipe(

@@ -12,6 +12,7 @@ export const layerOf = (name: RunOptions["backend"]): Layer.Layer<Backend, Backe
 
 export const configOf = ({
   kernel,
+  guest,
   initrd,
   cmdline,
   disk,
@@ -22,7 +23,7 @@ export const configOf = ({
   limit,
   ...network
 }: RunOptions): VmConfig => ({
-  boot: kernel === undefined ? undefined : { kernel, initrd, cmdline },
+  boot: kernel !== undefined ? { kernel, initrd, cmdline } : guest && { guest },
   disks: disk,
   shares: share,
   network: networkOf(network),
@@ -36,6 +37,6 @@ export const configOf = ({
 export const withProgress = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(GuestImage, ({ images }) =>
     Effect.provideService(effect, GuestImage, {
-      images: (capabilities) => Effect.provide(images(capabilities), StatusLine.layer)
+      images: (...asked) => Effect.provide(images(...asked), StatusLine.layer)
     })
   )

@@ -58,6 +58,7 @@ describe("help", () => {
     const { status, stdout } = await capsa(["run", "--help"])
     expect(stdout.match(/^ {2}--[a-z]+/gm)?.map((option) => option.trim())).toEqual([
       "--kernel",
+      "--guest",
       "--initrd",
       "--cmdline",
       "--disk",
@@ -75,6 +76,7 @@ describe("help", () => {
       "--user",
       "--tty",
       "--name",
+      "--detach",
       "--timeout",
       "--verbose",
       "--timing",
@@ -96,7 +98,7 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
   const cases: ReadonlyArray<readonly [words: ReadonlyArray<string>, detail: string]> = [
     [[], "No verb is given."],
     [["fly"], "There is no verb fly."],
-    [["run", "--detach"], "There is no option or argument --detach."],
+    [["run", "--fly"], "There is no option or argument --fly."],
     [["run", "--publish", "80"], '--publish: "80" is no port; write it like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp'],
     [["run", "--net", "none", "--allow", "a.org"], "--allow goes with a network."],
     ...["/only", "a:relative", "a:/b:rx"].map(

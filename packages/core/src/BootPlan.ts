@@ -3,7 +3,7 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { isFirmware } from "./BootConfig.ts"
+import { isBuiltin, isDirect, isFirmware } from "./BootConfig.ts"
 import type { Capabilities } from "./Capabilities.ts"
 import { defaults } from "./ConfigDefaults.ts"
 import type { DiskConfig } from "./DiskConfig.ts"
@@ -113,7 +113,7 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
   const path = yield* Path.Path
   const { boot, memory = defaults.memory } = config
   if (isFirmware(boot)) return yield* noFirmware
-  const images = boot ?? options.images
+  const images = isDirect(boot) ? boot : options.images
   if (images === undefined) return yield* noKernel
   const network = makeNetwork(config.network ?? defaults.network, options.id)
   const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
@@ -170,8 +170,8 @@ export const commandLine = (
   options: Pick<PlanOptions, "capabilities" | "images">
 ): Either.Either<string, KernelCmdlineError> =>
   Either.gen(function* () {
-    const boot = isFirmware(config.boot) ? undefined : config.boot
-    const images = config.boot === undefined ? options.images : undefined
+    const boot = isDirect(config.boot) ? config.boot : undefined
+    const images = isBuiltin(config.boot) ? options.images : undefined
     const device = boot?.console ?? images?.console ?? defaults.console
     const layers = KernelCmdline.merge(
       yield* KernelCmdline.make([consoleParameters[device], ...machineParameters, ...rootParameters(config)]),
@@ -205,13 +205,13 @@ const machineParameters: ReadonlyArray<KernelCmdline.Parameter> = [
 /** A kernel of one's own has its root on the first disk; the built-in guest has its own, and the disks beside it. */
 const rootParameters = ({ boot, disks = [] }: VmConfig): ReadonlyArray<KernelCmdline.Parameter> => {
   const [first] = disks
-  if (boot === undefined || first === undefined) return []
+  if (isBuiltin(boot) || first === undefined) return []
   return [{ key: "root", value: "/dev/vda" }, { key: first.readOnly === true ? "ro" : "rw" }]
 }
 
 /** A kernel of one's own mounts them itself; the built-in guest is told where. */
 const shareParameters = ({ boot, shares = [] }: VmConfig): ReadonlyArray<KernelCmdline.Parameter> =>
-  boot !== undefined
+  !isBuiltin(boot)
     ? []
     : shares
         .map((share, index) => ({

@@ -1,7 +1,7 @@
 export { Backend, type PassedOver } from "./Backend.ts"
 export { BackendError, BackendErrorReason } from "./BackendError.ts"
 export { BackendName } from "./BackendName.ts"
-export { BootConfig, DirectBoot, FirmwareBoot } from "./BootConfig.ts"
+export { BootConfig, BuiltinBoot, DirectBoot, FirmwareBoot } from "./BootConfig.ts"
 export { BootPlan, type GuestImages } from "./BootPlan.ts"
 export { BootStage, BootStageName } from "./BootStage.ts"
 export { Capabilities, Feature, type Features, noFeatures, Support, supported, unsupported } from "./Capabilities.ts"

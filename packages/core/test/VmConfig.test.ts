@@ -129,7 +129,7 @@ describe("VmConfig.decode", () => {
       "boot",
       { boot: "k" },
       "The value k does not fit.",
-      "Give { kernel, initrd?, cmdline?, console?, discovery? } or { firmware, variables? }."
+      "Give { kernel, initrd?, cmdline?, console?, discovery? }, { firmware, variables? } or { guest }."
     ],
     ["boot.firmware", { boot: { firmware: "bios" } }, "The value bios does not fit.", 'Give "uefi".'],
     [

@@ -1,5 +1,6 @@
 /** Launching machines, with an agent in them and without. */
 import { Backend, SandboxError, type VmConfig, type VmError } from "@capsa/core"
+import { isBuiltin } from "@capsa/core/BootConfig"
 import * as BootPlan from "@capsa/core/BootPlan"
 import { validate } from "@capsa/core/ConfigValidation"
 import { decode } from "@capsa/core/VmConfig"
@@ -71,7 +72,9 @@ const makePlan = Effect.fn("Vm.plan")(
     yield* validate(config, { capabilities, backend: name, others: candidates })
     const { mainProcess } = capabilities.features
     if (options.agent && !mainProcess.supported) return yield* unsupported(name, mainProcess.reason)
-    const images = config.boot === undefined ? yield* (yield* GuestImage).images(capabilities) : undefined
+    const images = isBuiltin(config.boot)
+      ? yield* (yield* GuestImage).images(capabilities, config.boot?.guest)
+      : undefined
     return yield* BootPlan.make(config, { ...options, images })
   },
   (plan) => Effect.flatMap(host, (context) => Effect.provide(plan, context))

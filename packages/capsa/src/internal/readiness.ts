@@ -1,6 +1,6 @@
 /** Whether a machine comes up as far as its launch waits for it, and in time. */
 import { type BootStageName, type TimeSpan, VmBootError, type VmConfig, type VmExit } from "@capsa/core"
-import { isFirmware } from "@capsa/core/BootConfig"
+import { isDirect } from "@capsa/core/BootConfig"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,7 +14,7 @@ export const lookAt = (vm: Pick<Vm, "stages" | "console">, { boot }: VmConfig): 
   Effect.map(Effect.all([vm.stages, vm.console.history]), ([stages, history]) => ({
     stage: stages.at(-1)?.name,
     output: Buffer.from(history).toString(),
-    initrd: isFirmware(boot) ? undefined : boot?.initrd
+    initrd: isDirect(boot) ? boot.initrd : undefined
   }))
 
 /** Limits each effect that it is put around to what is left, from now on, of `readyTimeout`. */

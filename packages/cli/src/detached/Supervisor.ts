@@ -1,5 +1,6 @@
 /** Holds one machine for other processes, from its launch to its end. */
 import type { Backend, VmError } from "@capsa/core"
+import { isBuiltin } from "@capsa/core/BootConfig"
 import { Progress } from "@capsa/guest/Progress"
 import { Sandbox, Vm } from "capsa"
 import * as Effect from "effect/Effect"
@@ -11,7 +12,7 @@ import { type Held, serve } from "./Serve.ts"
 
 /** The built-in guest has an agent, and so has one that is to run a command. */
 const launch = (config: Order["config"]): Effect.Effect<Held, VmError, Backend | Scope.Scope> =>
-  config.boot === undefined || config.main !== undefined
+  isBuiltin(config.boot) || config.main !== undefined
     ? Effect.map(Sandbox.launch(config), (sandbox) => ({ vm: sandbox, sandbox }))
     : Effect.map(Vm.launch(config), (vm) => ({ vm, sandbox: undefined }))
 

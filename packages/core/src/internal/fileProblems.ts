@@ -2,7 +2,7 @@ import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
-import { type BootConfig, type DirectBoot, type FirmwareBoot, isFirmware } from "../BootConfig.ts"
+import { type BootConfig, type DirectBoot, type FirmwareBoot, isBuiltin, isFirmware } from "../BootConfig.ts"
 import { defaults } from "../ConfigDefaults.ts"
 import { type DiskConfig, isWritten } from "../DiskConfig.ts"
 import { format, type MemorySize, toMib } from "../MemorySize.ts"
@@ -11,7 +11,7 @@ import { ensure, type Problems } from "./problem.ts"
 
 /** What is wrong with the files that a machine starts from. */
 export const bootFileProblems = (boot: BootConfig | undefined, memory: MemorySize = defaults.memory) => {
-  if (boot === undefined) return Effect.succeed<Problems>([])
+  if (isBuiltin(boot)) return Effect.succeed<Problems>([])
   return isFirmware(boot) ? variablesProblems(boot) : kernelProblems(boot, toMib(memory))
 }
 
