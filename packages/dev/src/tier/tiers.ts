@@ -18,7 +18,7 @@ const minute = 60_000
 
 const isMachineTest = (file: string): boolean => file.endsWith(".machine.test.ts")
 /** They change the network of the host that they run on. */
-const isNetworkTest = (file: string): boolean => /\/(network|switch)\.machine\.test\.ts$/.test(file)
+const isNetworkTest = (file: string): boolean => /\/(conformance|network|switch)\.machine\.test\.ts$/.test(file)
 const isQemuTest = (file: string): boolean => file.endsWith(".qemu.test.ts")
 const isLabTest = (file: string): boolean => file.endsWith(".lab.test.ts")
 const isKvmTest = (file: string): boolean => file.endsWith(".kvm.test.ts")
