@@ -30,7 +30,6 @@ int agent_open(struct agent *agent)
 		sigaddset(&set, read[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	agent->listener = -1;
 	agent->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return agent->signals < 0 ? -errno : 0;
 }

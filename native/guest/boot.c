@@ -18,6 +18,7 @@
 #include "poller.h"
 
 #define MODULES "/lib/modules"
+#define ORDER   MODULES "/order"
 
 enum { CONSOLE_WAIT_MS = 5000, LINE_BYTES = 4096 };
 
@@ -238,9 +239,9 @@ static void greet(void)
 		boot_note("console", errno, NULL);
 }
 
-/* Nothing else must get the numbers that the console will have. */
-static void keep_console_numbers(void)
+bool boot_keep_numbers(void)
 {
+	bool has_console = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
 	int fd;
 
 	do
@@ -248,11 +249,16 @@ static void keep_console_numbers(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+	return has_console;
 }
 
-int boot_run(void)
+bool boot_has_modules(void)
 {
-	bool has_console = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+	return !access(ORDER, F_OK);
+}
+
+int boot_run(bool has_console)
+{
 	FILE *order;
 	int news;
 	int error;
@@ -260,8 +266,7 @@ int boot_run(void)
 	/* The time of this line is what a boot benchmark reads. */
 	if (has_console)
 		greet();
-	keep_console_numbers();
-	order = fopen(MODULES "/order", "re");
+	order = fopen(ORDER, "re");
 	mount_at("proc", "/proc", NULL);
 	mount_at("sysfs", "/sys", NULL);
 	mount_at("devtmpfs", "/dev", NULL);

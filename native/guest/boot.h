@@ -7,12 +7,21 @@
 #ifndef CAPSA_GUEST_BOOT_H
 #define CAPSA_GUEST_BOOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "report.h"
 
+/* Nothing else gets the numbers that the console has, or will have; whether it
+ * has them. Comes before all that opens something. */
+bool boot_keep_numbers(void);
+
+/* Whether it has modules to load: asking the kernel for what comes by one would
+ * have it look for a program that loads it. */
+bool boot_has_modules(void);
+
 /* Gives a socket that tells of new devices from now on, or -1. */
-int boot_run(void);
+int boot_run(bool has_console);
 
 /* The first step that failed: -1 with the failure; 0 if none did. */
 int boot_failure(struct failure *failure);

@@ -102,16 +102,21 @@ static void become_other_init(void)
 
 static _Noreturn void be_init(void)
 {
-	int news = boot_run();
+	bool has_console = boot_keep_numbers();
+	int news;
 	int error;
 
+	/* Before the greeting on the console, at which the host connects. */
+	agent.listener = boot_has_modules() ? -1 : listen_vsock();
+	news = boot_run(has_console);
 	become_other_init();
 	error = agent_open(&agent);
 	if (error)
 		boot_note("signals", -error, NULL);
 	calls_open(&agent.calls, "/sys/fs/cgroup/capsa");
 	agent.calls.guest = true;
-	agent.listener = listen_vsock();
+	if (agent.listener < 0)
+		agent.listener = listen_vsock();
 	guest_open(&guest, &agent, news);
 	agent_run(&agent);
 	sync();

@@ -10,7 +10,7 @@ import { inLab } from "../lab/run.ts"
 import { compare, type Row, row } from "../report.ts"
 import { Sides } from "./samples.ts"
 
-const rounds = 20
+const rounds = 10
 
 const inside = Bun.fileURLToPath(new URL("inside.ts", import.meta.url))
 

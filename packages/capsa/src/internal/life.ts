@@ -82,7 +82,7 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const paused = Effect.map(status, ({ _tag }) => _tag === "Paused")
   const vsock = yield* Vsock.make(machine)
   const greeting = Effect.gen(function* () {
-    const session = yield* Session.make(yield* Channel.open(machine, vsock), { paused, backend })
+    const session = yield* Session.make(yield* Channel.open(machine, vsock, ready), { paused, backend })
     yield* journal.reachNow("agent")
     yield* Start.start(session, { name: identity["vm.name"], network: hasNetwork(config) })
     if (config.main !== undefined) main = yield* Start.startMain(session, config.main)

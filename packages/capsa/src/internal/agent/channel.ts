@@ -10,18 +10,29 @@ import { disconnected } from "./failures.ts"
 /** Where the agent listens: AGENT_PORT in native/guest/protocol.h. */
 const port = 52
 
-/** The agent listens a moment after its guest has a driver; till then the guest refuses. */
+/** The agent listens when it says that it is there; where nobody hears that, it is asked all the same. */
+const announcementMax = "1 second"
+
+/** With a kernel whose vsock is a module, it listens a moment after its guest has a driver; till then the guest refuses. */
 const whileItStarts = {
   while: ({ reason }: VsockError) => reason === "Refused" || reason === "TimedOut",
-  schedule: Schedule.spaced("20 millis")
+  schedule: Schedule.union(Schedule.exponential("1 millis"), Schedule.spaced("20 millis"))
 }
 
-/** By vsock, or by the port of virtio-serial that a machine without vsock has for this. Waits for the agent. */
-export const open = (machine: Machine, vsock: Vsock): Effect.Effect<Channel, SandboxError, Scope.Scope> => {
+/**
+ * By vsock, or by the port of virtio-serial that a machine without vsock has for this. Waits for the agent; `ready` is when
+ * the guest's first process runs.
+ */
+export const open = (
+  machine: Machine,
+  vsock: Vsock,
+  ready: Effect.Effect<void>
+): Effect.Effect<Channel, SandboxError, Scope.Scope> => {
   if (machine.agent !== undefined) return Effect.succeed(machine.agent)
-  return vsock
-    .connect(port)
-    .pipe(Effect.retry(whileItStarts), Effect.mapBoth({ onFailure: failed, onSuccess: channelOf }))
+  return Effect.timeoutOption(ready, announcementMax).pipe(
+    Effect.zipRight(Effect.retry(vsock.connect(port), whileItStarts)),
+    Effect.mapBoth({ onFailure: failed, onSuccess: channelOf })
+  )
 }
 
 const channelOf = ({ readable, write }: VsockConnection): Channel => ({
