@@ -114,6 +114,7 @@ const diskOf = (path: string) => ({
   path,
   format: "raw" as const,
   blockDevice: false,
+  backing: [],
   readOnly: false,
   ephemeral: false,
   serial: "root"

@@ -71,12 +71,17 @@ export const parseLimits = (text: string): LimitsConfig | undefined =>
     Option.getOrUndefined
   )
 
-/** "root.img", "data.img:ro", "base.img:ephemeral"; what is behind the last colons are words that are known. */
+/** "root.img", "data.img:ro", "base.qcow2:qcow2:ephemeral"; what is behind the last colons are words that are known. */
 export const parseDisk = (text: string): DiskConfig | undefined => {
-  const [, path = "", words = ""] = /^(.+?)((?::(?:ro|ephemeral))*)$/.exec(text) ?? []
+  const [, path = "", words = ""] = /^(.+?)((?::(?:ro|ephemeral|qcow2))*)$/.exec(text) ?? []
   if (path === "") return undefined
   const has = (word: string) => words.split(":").includes(word)
-  return { path, ...(has("ro") && { readOnly: true }), ...(has("ephemeral") && { ephemeral: true }) }
+  return {
+    path,
+    ...(has("ro") && { readOnly: true }),
+    ...(has("ephemeral") && { ephemeral: true }),
+    ...(has("qcow2") && { format: "qcow2" as const })
+  }
 }
 
 /** "src:/src", "src:/src:rw". */
@@ -185,7 +190,7 @@ export const run = {
     described("Parameters of that kernel; they win over those that capsa adds."),
     optional
   ),
-  disk: several("disk", "disk", "root.img, data.img:ro or base.img:ephemeral", parseDisk).pipe(
+  disk: several("disk", "disk", "root.img, data.img:ro, base.img:ephemeral or system.qcow2:qcow2", parseDisk).pipe(
     described("Disk from an image; with a kernel of your own the first has the root. May be given several times.")
   ),
   share: several("share", "share", "src:/src or out:/out:rw", parseShare).pipe(

@@ -22,6 +22,8 @@ export const DiskPlan = Schema.Struct({
   format: Schema.Literal("raw", "qcow2"),
   blockDevice: Schema.Boolean,
   readOnly: Schema.Boolean,
+  /** What a qcow2 image builds on, from the next to the last. */
+  backing: Schema.Array(Schema.Struct({ path: Schema.String, format: Schema.Literal("raw", "qcow2") })),
   /** What is written goes elsewhere and is thrown away. */
   ephemeral: Schema.Boolean,
   serial: Schema.String
@@ -143,6 +145,10 @@ const diskPlan = (path: Path.Path, disk: DiskConfig, index: number): DiskPlan =>
   path: path.resolve(disk.path),
   format: disk.format ?? "raw",
   blockDevice: disk.blockDevice ?? false,
+  backing: (disk.backing ?? []).map(({ format, path: image }) => ({
+    path: path.resolve(image),
+    format: format ?? "raw"
+  })),
   readOnly: disk.readOnly ?? false,
   // What is not written needs no place to be thrown away from.
   ephemeral: (disk.ephemeral ?? false) && !(disk.readOnly ?? false),

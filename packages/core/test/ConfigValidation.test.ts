@@ -12,7 +12,8 @@ const most: VmConfig = {
   memory: "4GiB",
   disks: [
     { path: "/disk", serial: "root" },
-    { path: "/fixed", format: "qcow2", ephemeral: true },
+    { path: "/q", format: "qcow2", ephemeral: true },
+    { path: "/q-based", format: "qcow2", backing: [{ path: "/q2", format: "qcow2" }] },
     { path: "/fixed", readOnly: true },
     { path: "/dev/sdx", blockDevice: true }
   ],
@@ -117,6 +118,31 @@ describe("ConfigValidation.validate", () => {
     ["a disk that may not be written", { disks: [{ path: "/disk" }, { path: "/fixed" }] }, "disks.1.path"],
     ["two writers", { disks: [{ path: "/disk" }, { path: "/folder/../disk" }] }, "disks.1.path"],
     ["a reader beside a writer", { disks: [{ path: "/disk", readOnly: true }, { path: "/disk" }] }, "disks.1.path"],
+    ["a raw image as qcow2", { disks: [{ path: "/disk", format: "qcow2" }] }, "disks.0.path"],
+    ["an encrypted image", { disks: [{ path: "/q-secret", format: "qcow2" }] }, "disks.0.path"],
+    ["content in another file", { disks: [{ path: "/q-elsewhere", format: "qcow2" }] }, "disks.0.path"],
+    ["a base that is not named", { disks: [{ path: "/q-based", format: "qcow2" }] }, "disks.0.path"],
+    [
+      "a base's base that is not named",
+      { disks: [{ path: "/q-based", format: "qcow2", backing: [{ path: "/q-based", format: "qcow2" }] }] },
+      "disks.0.backing.0.path"
+    ],
+    [
+      "a missing base",
+      { disks: [{ path: "/q-based", format: "qcow2", backing: [{ path: "/none" }] }] },
+      "disks.0.backing.0.path"
+    ],
+    [
+      "a base for one that has none",
+      { disks: [{ path: "/q", format: "qcow2", backing: [{ path: "/disk" }] }] },
+      "disks.0.path"
+    ],
+    [
+      "a base below a raw one",
+      { disks: [{ path: "/q-based", format: "qcow2", backing: [{ path: "/disk" }, { path: "/odd" }] }] },
+      "disks.0.backing.0.path"
+    ],
+    ["a base of a raw image", { disks: [{ path: "/disk", backing: [{ path: "/odd" }] }] }, "disks.0.backing"],
     ["a long serial", { disks: [{ path: "/disk", serial: "x".repeat(21) }] }, "disks.0.serial"],
     [
       "a serial twice",

@@ -151,6 +151,7 @@ const disk = (path: string, changes: Partial<BootPlan["disks"][number]> = {}): B
   path,
   format: "raw",
   blockDevice: false,
+  backing: [],
   readOnly: false,
   ephemeral: false,
   serial: "disk",

@@ -40,6 +40,7 @@ export const capabilities: Capabilities = {
     uefi: unsupported("capsa starts kernels on QEMU directly, without firmware"),
     disks: supported,
     ephemeralDisks: supported,
+    qcow2: supported,
     shares: supported,
     userNetwork: supported,
     networkPolicy: supported,

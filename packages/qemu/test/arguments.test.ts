@@ -173,22 +173,45 @@ describe("fromPlan", () => {
   })
 
   test("disks are what the plan says, whatever is in their paths", () => {
-    const disk = { format: "raw", blockDevice: false, readOnly: false, ephemeral: false, serial: "s" } as const
+    const disk = {
+      format: "raw",
+      blockDevice: false,
+      backing: [],
+      readOnly: false,
+      ephemeral: false,
+      serial: "s"
+    } as const
     const disks = [
       { ...disk, path: "/a,b=c" },
       { ...disk, path: "/dev/sdx", blockDevice: true, readOnly: true },
-      { ...disk, path: "/nbd:host", ephemeral: true, serial: "other" }
-    ]
+      { ...disk, path: "/nbd:host", ephemeral: true, serial: "other" },
+      {
+        ...disk,
+        path: "/top",
+        format: "qcow2",
+        backing: [
+          { path: "/middle,x", format: "qcow2" },
+          { path: "/base", format: "raw" }
+        ]
+      }
+    ] as const
     const args = fromPlan({ ...plan, disks }, host)
     expect(valuesOf(args, "-drive")).toEqual([
       "id=disk0,if=none,format=raw,file.driver=file,file.filename=/a,,b=c,read-only=off,snapshot=off,discard=unmap",
       "id=disk1,if=none,format=raw,file.driver=host_device,file.filename=/dev/sdx,read-only=on,snapshot=off,discard=unmap",
-      "id=disk2,if=none,format=raw,file.driver=file,file.filename=/nbd:host,read-only=off,snapshot=on,discard=unmap"
+      "id=disk2,if=none,format=raw,file.driver=file,file.filename=/nbd:host,read-only=off,snapshot=on,discard=unmap",
+      [
+        "id=disk3,if=none,format=qcow2,file.driver=file,file.filename=/top",
+        "backing.driver=qcow2,backing.file.driver=file,backing.file.filename=/middle,,x",
+        "backing.backing.driver=raw,backing.backing.file.driver=file,backing.backing.file.filename=/base",
+        "read-only=off,snapshot=off,discard=unmap"
+      ].join(",")
     ])
-    expect(valuesOf(args, "-device").slice(-3)).toEqual([
+    expect(valuesOf(args, "-device").slice(-4)).toEqual([
       "virtio-blk-pci,drive=disk0,serial=s",
       "virtio-blk-pci,drive=disk1,serial=s",
-      "virtio-blk-pci,drive=disk2,serial=other"
+      "virtio-blk-pci,drive=disk2,serial=other",
+      "virtio-blk-pci,drive=disk3,serial=s"
     ])
   })
 

@@ -75,6 +75,13 @@ const networkOf = (plan: ServedPlan, accelerator: "tcg" | "kvm", { mac }: Networ
   ]
 })
 
+/** What an image builds on, in place of what its header may name. */
+const backing = (images: BootPlan["disks"][number]["backing"]): ReadonlyArray<string> =>
+  images.flatMap(({ format, path }, depth) => {
+    const node = "backing.".repeat(depth + 1)
+    return [`${node}driver=${format}`, `${node}file.driver=file`, `${node}file.filename=${escaped(path)}`]
+  })
+
 /**
  * The format is told, never guessed; a file is never taken for a device or an address of QEMU's. An ephemeral disk is
  * written to a file without a name in TMPDIR, or /var/tmp.
@@ -86,6 +93,7 @@ export const disks = (plan: Pick<BootPlan, "discovery" | "disks">): ReadonlyArra
       `id=disk${index},if=none,format=${disk.format}`,
       `file.driver=${disk.blockDevice ? "host_device" : "file"}`,
       `file.filename=${escaped(disk.path)}`,
+      ...backing(disk.backing),
       `read-only=${disk.readOnly ? "on" : "off"}`,
       `snapshot=${disk.ephemeral ? "on" : "off"}`,
       "discard=unmap"

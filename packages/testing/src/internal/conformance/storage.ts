@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import type { DiskConfig } from "@capsa/core"
 import * as Effect from "effect/Effect"
+import { qcow2 } from "../../qcow2.ts"
 import { booted, type Case, done, refused, type Setting, same } from "./Case.ts"
 
 const mib = 1024 * 1024
@@ -67,13 +68,24 @@ export const storage: ReadonlyArray<Case> = [
     })
   },
   {
-    name: "a qcow2 image is a disk of the size that it says",
+    name: "a qcow2 image is a disk of the size that it says, and shows what it builds on",
     claim: "features.qcow2",
     needsLinux: true,
     prove: Effect.fnUntraced(function* (setting) {
-      const path = image(setting)
-      const vm = yield* withDisk(setting, { path, format: "qcow2" })
-      yield* done(setting, vm, "test -b /dev/vda")
+      const base = image(setting)
+      const path = join(setting.folder, "top.qcow2")
+      writeFileSync(path, qcow2({ size: mib, backing: { name: base, format: "raw" } }))
+      const config: DiskConfig = { path, format: "qcow2", backing: [{ path: base }] }
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const vm = yield* withDisk(setting, config)
+          yield* same("the guest's hash", yield* done(setting, vm, "sha256sum </dev/vda"), `${hashOf(pattern)}  -`)
+          yield* done(setting, vm, written)
+        })
+      )
+      const again = yield* withDisk(setting, config)
+      yield* same("what was written", yield* done(setting, again, "head -c 4 /dev/vda"), "xxxx")
+      yield* same("the base", hashOf(readFileSync(base)), hashOf(pattern))
     })
   },
   {
