@@ -239,7 +239,7 @@ static void greet(void)
 		boot_note("console", errno, NULL);
 }
 
-bool boot_keep_numbers(void)
+bool boot_begin(void)
 {
 	bool has_console = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
 	int fd;
@@ -249,6 +249,7 @@ bool boot_keep_numbers(void)
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
+	mount_at("proc", "/proc", NULL);
 	return has_console;
 }
 
@@ -267,7 +268,6 @@ int boot_run(bool has_console)
 	if (has_console)
 		greet();
 	order = fopen(ORDER, "re");
-	mount_at("proc", "/proc", NULL);
 	mount_at("sysfs", "/sys", NULL);
 	mount_at("devtmpfs", "/dev", NULL);
 	news = open_news();

@@ -12,9 +12,9 @@
 
 #include "report.h"
 
-/* Nothing else gets the numbers that the console has, or will have; whether it
- * has them. Comes before all that opens something. */
-bool boot_keep_numbers(void);
+/* Comes first: from now on nothing else gets the numbers that the console has,
+ * or will have, and parameters can be read. Whether there is a console yet. */
+bool boot_begin(void);
 
 /* Whether it has modules to load: asking the kernel for what comes by one would
  * have it look for a program that loads it. */

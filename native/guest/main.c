@@ -85,6 +85,18 @@ static int serve_unix(const char *path)
 	return 0;
 }
 
+/* Before the greeting on the console, at which the host connects; but not for
+ * another program, and not to have the kernel look for a module. */
+static int listen_early(void)
+{
+	char path[256];
+
+	if (boot_has_modules() ||
+	    !boot_parameter("capsa.init", path, sizeof(path)))
+		return -1;
+	return listen_vsock();
+}
+
 /* Another program may take over when all is prepared. */
 static void become_other_init(void)
 {
@@ -102,12 +114,11 @@ static void become_other_init(void)
 
 static _Noreturn void be_init(void)
 {
-	bool has_console = boot_keep_numbers();
+	bool has_console = boot_begin();
 	int news;
 	int error;
 
-	/* Before the greeting on the console, at which the host connects. */
-	agent.listener = boot_has_modules() ? -1 : listen_vsock();
+	agent.listener = listen_early();
 	news = boot_run(has_console);
 	become_other_init();
 	error = agent_open(&agent);
