@@ -1,10 +1,10 @@
 /** One connection to an agent: its greeting, and many calls at once. */
 import { type Channel, SandboxError } from "@capsa/core"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import { disconnected, outOfProtocol, tooLong, unresponsive } from "./failures.ts"
 import { frameOf, makeSplitter } from "./frames.ts"
@@ -156,46 +156,47 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
   outbox.post(toGuest.hello(spoken.lowest, spoken.highest))
   const { agent, window } = yield* Deferred.await(greeted)
 
-  const alive = Effect.suspend(() => (state === "lost" ? Effect.flip(Deferred.await(over)) : Effect.void))
+  const restIfIdle = (): void => {
+    if (calls.size === 0 && pongs.size === 0) busy.unsafeClose()
+  }
+  const failed = Effect.flip(Deferred.await(over))
 
   const open: Session["open"] = (method, params, listener) =>
-    Effect.zipRight(
-      alive,
-      Effect.suspend(() => {
-        const id = ++lastId
-        const frame = frameOf(toGuest.open(id, method, params))
-        if (frame === undefined) return Effect.fail(tooLong)
-        calls.set(id, listener)
-        busy.unsafeOpen()
-        outbox.postFrame(frame)
-        const forget = () => {
-          calls.delete(id)
-          if (calls.size === 0) busy.unsafeClose()
-        }
-        return Effect.succeed<Line>({
-          post: (message) => outbox.post(message(id)),
-          send: (message) =>
-            Effect.flatMap(outbox.send(message(id)), (sent) =>
-              sent ? Effect.void : Effect.flip(Deferred.await(over))
-            ),
-          forget
-        })
+    Effect.suspend(() => {
+      if (state === "lost") return failed
+      const id = ++lastId
+      const frame = frameOf(toGuest.open(id, method, params))
+      if (frame === undefined) return Effect.fail(tooLong)
+      calls.set(id, listener)
+      busy.unsafeOpen()
+      outbox.postFrame(frame)
+      const forget = () => {
+        calls.delete(id)
+        restIfIdle()
+      }
+      return Effect.succeed<Line>({
+        post: (message) => outbox.post(message(id)),
+        send: (message) => Effect.flatMap(outbox.send(message(id)), (sent) => (sent ? Effect.void : failed)),
+        forget
+      })
+    })
+
+  const ask = Effect.suspend(() => {
+    if (state === "lost") return failed
+    const pong = Deferred.unsafeMake<void, SandboxError>(FiberId.none)
+    const token = ++lastToken
+    pongs.set(token, pong)
+    busy.unsafeOpen()
+    outbox.post(toGuest.ping(token))
+    return Effect.ensuring(
+      Deferred.await(pong),
+      Effect.sync(() => {
+        pongs.delete(token)
+        restIfIdle()
       })
     )
-
-  const ping = Effect.gen(function* () {
-    yield* alive
-    const pong = yield* Deferred.make<void, SandboxError>()
-    const token = ++lastToken
-    const startedAt = yield* Clock.currentTimeNanos
-    pongs.set(token, pong)
-    outbox.post(toGuest.ping(token))
-    yield* Effect.ensuring(
-      Deferred.await(pong),
-      Effect.sync(() => pongs.delete(token))
-    )
-    return Duration.nanos((yield* Clock.currentTimeNanos) - startedAt)
   })
+  const ping = Effect.map(Effect.timed(ask), ([time]) => time)
 
   return { version: agent, inputWindow: window, open, ping, lost: Deferred.await(over) } satisfies Session
 })
