@@ -29,6 +29,7 @@ const ends: Tally = new Map()
 let seed = first
 let heapAtFirst: number | undefined
 let growth = 0
+process.on("uncaughtException", (error) => fail(`seeds ${first} to ${seed}: ${error}`))
 do {
   const exit = await Effect.runPromiseExit(execute(seed))
   if (Exit.isFailure(exit)) fail(`seed ${seed}: ${Cause.pretty(exit.cause)}`)

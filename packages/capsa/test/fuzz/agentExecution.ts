@@ -2,7 +2,16 @@
  * One execution of the fuzzer of agents: a hostile one, at work on all that a host may ask of it. Whatever it says, every call
  * ends with a result or a typed error, the host keeps to what it was granted, and a copy writes nothing but where it was told.
  */
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { SandboxError } from "@capsa/core"
@@ -168,6 +177,18 @@ const lookAround = (folder: string): void => {
   look(join(folder, "target"))
 }
 
+/** Files of the copies that are still open. */
+const openFiles = (folder: string): ReadonlyArray<string> =>
+  readdirSync("/proc/self/fd").flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`)
+      return path.startsWith(`${folder}/`) ? [path] : []
+    } catch {
+      // That of the folder's own descriptor, which is closed by now.
+      return []
+    }
+  })
+
 const scratch = Effect.acquireRelease(
   Effect.sync(() => {
     const folder = mkdtempSync(join(tmpdir(), "capsa-fuzz."))
@@ -236,6 +257,8 @@ export const execute = (seed: number): Effect.Effect<Tally> =>
     )
     yield* life
     lookAround(folder)
+    const left = openFiles(folder)
+    if (left.length > 0) throw new Error(`left open: ${left.join(", ")}`)
     if (world.deaths.length > 0) throw new Error(`a fiber died: ${world.deaths[0]}`)
     if (agent.faults.length > 0) throw new Error(`the host is at fault: ${agent.faults[0]}`)
     return tally
