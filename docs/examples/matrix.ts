@@ -19,8 +19,8 @@ const cells = Object.entries(checks).flatMap(([check, script]) =>
 const results = Effect.forEach(
   cells,
   ({ check, machine, script, size }) =>
-    Sandbox.launch(machine).pipe(
-      Effect.flatMap((sandbox) => sandbox.exec(script, { timeLimit: "1 minute" })),
+    Sandbox.launch({ ...machine, readyTimeout: "10 minutes" }).pipe(
+      Effect.flatMap((sandbox) => sandbox.exec(script, { timeLimit: "10 minutes" })),
       Effect.map(({ exitCode }) => ({ check, size, passed: exitCode === 0 })),
       Effect.scoped
     ),
