@@ -2,7 +2,9 @@
 #include "connection.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -107,8 +109,20 @@ static void put_hello(struct connection *connection)
 	frame_output_end(&connection->output, &writer);
 }
 
+static void refuse_versions(struct connection *connection, uint32_t lowest,
+			    uint32_t highest)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text),
+		 "the host speaks versions %" PRIu32 " to %" PRIu32
+		 " of the protocol, the agent %d to %d",
+		 lowest, highest, PROTOCOL_LOWEST, PROTOCOL_HIGHEST);
+	give_up(connection, "Version", text);
+}
+
 /* Its first three members mean the same in all versions, so that both sides can
- * say what does not fit. */
+ * say what does not fit. What a newer host says beyond them is passed over. */
 static int on_hello(struct connection *connection,
 		    struct msgpack_reader *reader)
 {
@@ -121,14 +135,13 @@ static int on_hello(struct connection *connection,
 	if (next_of(reader, MSGPACK_STR, &name) || name.length != 5 ||
 	    memcmp(name.bytes, "capsa", 5) != 0 ||
 	    next_number(reader, UINT32_MAX, &lowest) ||
-	    next_number(reader, UINT32_MAX, &highest))
+	    next_number(reader, UINT32_MAX, &highest) || lowest > highest)
 		return -EPROTO;
 	/* Whoever greets again begins anew. */
 	calls_abandon(connection->calls, connection);
 	put_hello(connection);
 	if (lowest > PROTOCOL_HIGHEST || highest < PROTOCOL_LOWEST) {
-		give_up(connection, "Version",
-			"the agent speaks no version that the host speaks");
+		refuse_versions(connection, lowest, highest);
 		return 0;
 	}
 	if (next_of(reader, MSGPACK_MAP, &settings) ||

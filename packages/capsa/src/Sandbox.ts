@@ -231,7 +231,8 @@ export interface Agent {
   readonly copyIn: (host: string, guest: string, options?: FileOptions) => Effect.Effect<Copied, SandboxError>
   /**
    * Copies a file or folder of the guest to the host, as the path that is given. Whatever the guest sends, nothing is written
-   * elsewhere, no device is made and no file gets a privilege.
+   * elsewhere, no device is made and no file gets a privilege. A link is copied only as a part of a folder: in the place that is
+   * given it would lead whoever uses that to where the guest likes.
    */
   readonly copyOut: (guest: string, host: string, options?: FileOptions) => Effect.Effect<Copied, SandboxError>
   readonly info: Effect.Effect<SandboxInfo, SandboxError>

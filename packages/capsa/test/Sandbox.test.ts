@@ -15,6 +15,7 @@ layer(Layer.scoped(TestAgent, hostedAgent))("an agent on this host", ({ live }) 
     streamedMib: 100,
     fileMib: 100,
     files: 10_000,
+    lastingSeconds: 12,
     findsAll: false
   })
 })

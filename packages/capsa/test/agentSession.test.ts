@@ -8,8 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as fc from "effect/FastCheck"
+import * as Fiber from "effect/Fiber"
 import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
+import * as TestClock from "effect/TestClock"
+import * as TestContext from "effect/TestContext"
 import { headBytes } from "../src/internal/agent/frames.ts"
 import { dataBytesMax } from "../src/internal/agent/messages.ts"
 import { encode, type Value } from "../src/internal/agent/msgpack.ts"
@@ -147,6 +151,20 @@ test("what the agent said last is heard, though it takes no more", () => {
     expect(yield* session.lost).toMatchObject({ reason: "Disconnected" })
   })
   return Effect.runPromise(saying.pipe(Effect.scoped, Effect.timeout("10 seconds")))
+})
+
+test("an agent that is silent is lost, also for who only asks whether it answers", async () => {
+  const asking = Effect.gen(function* () {
+    const session = yield* make({ bytes: Stream.concat(Stream.make(hello), Stream.never), write: () => Effect.void })
+    const waiting = yield* Effect.fork(Effect.flip(session.ping))
+    yield* TestClock.adjust("2 minutes")
+    return Option.map(
+      yield* Fiber.poll(waiting),
+      Exit.map(({ reason }) => reason)
+    )
+  })
+  const seen = await Effect.runPromise(asking.pipe(Effect.scoped, Effect.provide(TestContext.TestContext)))
+  expect(seen).toEqual(Option.some(Exit.succeed("Unresponsive")))
 })
 
 describe("a session whose agent says anything", () => {

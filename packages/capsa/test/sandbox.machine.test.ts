@@ -1,22 +1,29 @@
 /** Sandboxes in real guests, the same for every backend: CAPSA_TEST_BACKEND chooses it (kvm or qemu, the default). */
 import { describe, expect } from "bun:test"
-import type { Backend, VmConfig } from "@capsa/core"
+import { readFileSync } from "node:fs"
+import type { Backend, GuestImages, VmConfig } from "@capsa/core"
 import { layer, live } from "@capsa/testing"
 import * as ConfigProvider from "effect/ConfigProvider"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { GuestImage } from "../src/GuestImage.ts"
 import * as Sandbox from "../src/Sandbox.ts"
 import * as Vm from "../src/Vm.ts"
 import { backend, backendName, capabilities, quick } from "./fixtures/realBackend.ts"
-import { suite } from "./fixtures/sandboxSuite.ts"
+import { hashOf, MiB, patternStream, suite } from "./fixtures/sandboxSuite.ts"
 import { TestAgent, testerOf } from "./fixtures/sandboxTest.ts"
 
 /** What of the whole is done: in the lab everything is many times slower. */
-const { CAPSA_LAB, CAPSA_TEST_SANDBOX_PERCENT = CAPSA_LAB === "1" ? "10" : "100" } = Bun.env
+const { CAPSA_LAB, CAPSA_TEST_SANDBOX, CAPSA_TEST_SANDBOX_PERCENT = CAPSA_LAB === "1" ? "10" : "100" } = Bun.env
+const isFull = CAPSA_TEST_SANDBOX === "full"
+const largeFileMib = isFull ? 1024 : 32
 const part = (whole: number) => Math.ceil((whole * Number(CAPSA_TEST_SANDBOX_PERCENT)) / 100)
 /** Emulators are slow, and emulators in emulators are slower still. */
-const testMs = 600_000
+const testMs = isFull ? 1_800_000 : 600_000
 const readyTimeout = "5 minutes"
 
 const { mainProcess } = capabilities.features
@@ -32,6 +39,7 @@ if (mainProcess.supported) {
       streamedMib: part(100),
       fileMib: part(100),
       files: part(10_000),
+      lastingSeconds: 70,
       findsAll: true
     })
   })
@@ -44,6 +52,13 @@ const test = (name: string, body: () => Effect.Effect<unknown, unknown, Backend 
   live.skipIf(!mainProcess.supported)(name, () => Effect.provide(body(), backend), testMs)
 
 const launch = (more: VmConfig = {}) => Sandbox.launch({ boot: quick, memory: "128MiB", readyTimeout, ...more })
+
+/** The built-in guest, which mounts its shares, with the kernel that boots fast. */
+const tinyGuest = { images: () => Effect.succeed({ ...quick, cmdline: "loglevel=1" } satisfies GuestImages) }
+
+/** What of this process is not shared with a guest: its memory is, if it runs in here. */
+const ownBytes = (): number =>
+  Number(/^RssAnon:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) * 1024
 
 describe(`a sandbox on ${backendName}${cause}`, () => {
   test("is a machine: its stages, its console, its name and clock", () =>
@@ -130,6 +145,17 @@ describe(`a sandbox on ${backendName}${cause}`, () => {
       expect(yield* polite.stop({ grace: "1 minute" })).toEqual({ _tag: "PowerOff", status: 9 })
     }))
 
+  test("main: a crash is a status, and one that does not obey is killed when the grace is over", () =>
+    Effect.gen(function* () {
+      const crashed = yield* launch({ main: { argv: ["sh", "-c", "kill -SEGV $$"] } })
+      expect(yield* crashed.wait).toEqual({ _tag: "PowerOff", status: 139 })
+      const stubborn = yield* launch({
+        main: { argv: ["sh", "-c", "trap '' TERM; echo main runs; while :; do sleep 0.1; done"] }
+      })
+      yield* stubborn.console.expect("main runs", { timeout: "1 minute" })
+      expect(yield* stubborn.shutdown({ grace: "1 second" })).toEqual({ _tag: "PowerOff", status: 137 })
+    }))
+
   test("main: one that cannot be started fails the launch", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(launch({ main: { argv: ["no-such-program"] } }))
@@ -140,6 +166,85 @@ describe(`a sandbox on ${backendName}${cause}`, () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(launch({ boot: { ...quick, cmdline: "capsa.share=nothing:ro:/data" } }))
       expect(error).toMatchObject({ _tag: "SandboxError", reason: "StartFailed", step: "mount", subject: "/data" })
+    }))
+
+  test("shares: a folder that the host lacks, and a place that the guest cannot have it at, fail the launch", () =>
+    Effect.gen(function* () {
+      const sharing = (host: string, guest: string) =>
+        Sandbox.launch({ memory: "128MiB", readyTimeout, shares: [{ host, guest }], main: { argv: ["true"] } }).pipe(
+          Effect.scoped,
+          Effect.flip,
+          Effect.provideService(GuestImage, tinyGuest)
+        )
+      expect(yield* sharing("/nowhere/folder", "/data")).toMatchObject({
+        _tag: "VmConfigError",
+        problems: [{ path: "shares.0.host", detail: expect.stringContaining("/nowhere/folder") }]
+      })
+      expect(yield* sharing("/tmp", "data")).toMatchObject({
+        _tag: "VmConfigError",
+        problems: [{ path: "shares.0.guest" }]
+      })
+      expect(yield* sharing("/tmp", "/etc/passwd")).toMatchObject({
+        _tag: "SandboxError",
+        reason: "StartFailed",
+        step: "mount",
+        subject: "/etc/passwd"
+      })
+    }))
+
+  test("an agent that stands still is told from one that is busy, and the machine can be ended", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* launch()
+      const running = yield* Effect.fork(Effect.flip(sandbox.exec(["sleep", "1000"])))
+      // Not even root can kill the first process or stop it by a signal.
+      const freeze = "mkdir /sys/fs/cgroup/still; cd /sys/fs/cgroup/still; echo 1 >cgroup.procs; echo 1 >cgroup.freeze"
+      const freezing = yield* Effect.fork(Effect.flip(sandbox.exec(freeze)))
+      for (const call of [running, freezing]) expect(yield* Fiber.join(call)).toMatchObject({ reason: "Unresponsive" })
+      expect(yield* Effect.flip(sandbox.health)).toMatchObject({ reason: "Unresponsive" })
+      expect((yield* sandbox.status)._tag).toBe("Running")
+      expect(yield* sandbox.stop({ grace: "1 second" })).toMatchObject({ _tag: "Killed" })
+    }))
+
+  test("an agent that is killed takes its guest with it: a typed error, and the exit", () =>
+    Effect.gen(function* () {
+      const sandbox = yield* launch()
+      const running = yield* Effect.fork(Effect.flip(sandbox.exec(["sleep", "1000"])))
+      // All of its code is overwritten: the kernel has no other way to kill the first process.
+      const kill = [
+        "from=$(head -n 2 /proc/1/maps | grep -m 1 r-xp | cut -d - -f 1)",
+        "dd if=/dev/zero of=/proc/1/mem bs=4096 seek=$((0x$from / 4096)) count=8 conv=notrunc"
+      ]
+      yield* Effect.forkScoped(Effect.ignore(sandbox.exec(kill.join("; "))))
+      expect(yield* Fiber.join(running)).toMatchObject({ _tag: "SandboxError", reason: "Disconnected" })
+      expect(yield* sandbox.wait).toMatchObject({ _tag: "Panic" })
+      expect(yield* sandbox.shutdown()).toMatchObject({ _tag: "Panic" })
+    }))
+
+  test(`a file of ${largeFileMib} MiB, up and down as it comes`, () =>
+    Effect.gen(function* () {
+      const total = largeFileMib * MiB
+      const sandbox = yield* launch({ memory: isFull ? "2GiB" : "256MiB" })
+      const path = "/large/file"
+      yield* sandbox.exec(`mkdir /large && mount -t tmpfs -o size=${largeFileMib + 8}m tmpfs /large`)
+      const expected = yield* hashOf(patternStream(total))
+      Bun.gc(true)
+      const before = ownBytes()
+      let highest = before
+      const watched = <E>(stream: Stream.Stream<Uint8Array, E>) =>
+        Stream.tap(stream, () =>
+          Effect.sync(() => {
+            highest = Math.max(highest, ownBytes())
+          })
+        )
+      const [up] = yield* Effect.timed(sandbox.files.write(path, watched(patternStream(total))))
+      expect((yield* sandbox.exec(["sha256sum", path])).stdout).toStartWith(expected.sha256)
+      const [down, received] = yield* Effect.timed(hashOf(watched(sandbox.files.stream(path))))
+      expect(received).toEqual(expected)
+      const growthMib = Math.round((highest - before) / MiB)
+      yield* Effect.log(
+        `${largeFileMib} MiB: up in ${Duration.format(up)}, down in ${Duration.format(down)}; ${growthMib} MiB of memory`
+      )
+      expect(growthMib).toBeLessThan(128)
     }))
 
   test("a guest without an agent is given up, and says how far it came", () =>

@@ -1,7 +1,11 @@
 /** `capsa run -- CMD` on real machines: CAPSA_TEST_BACKEND chooses the backend (kvm or qemu, the default). */
 import { describe, expect, test } from "bun:test"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { CommandReport } from "@capsa/cli"
 import { GuestImages } from "@capsa/guest"
+import { processesWith } from "@capsa/testing/processes"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -63,6 +67,22 @@ describe("capsa run -- CMD", () => {
       const finished = await capsa([...quick, "--timeout", "20s", "--", "sleep", "1000"])
       expect(told(finished)[0]).toContain("killed after 20s")
       expect(finished.status).toBe(124)
+    },
+    testMs
+  )
+
+  test(
+    "--timeout is the whole time, and leaves nothing of the machine",
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), "capsa-state."))
+      try {
+        const env = { CAPSA_STATE_DIR: folder }
+        expect((await capsa([...quick, "--timeout", "2s", "--", "sleep", "60"], "", env)).status).toBe(124)
+        expect(processesWith(folder)).toEqual([])
+        expect(JSON.parse((await capsa(["ps", "--json"], "", env)).stdout)).toEqual({ machines: [] })
+      } finally {
+        rmSync(folder, { recursive: true })
+      }
     },
     testMs
   )

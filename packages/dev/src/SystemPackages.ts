@@ -258,6 +258,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: { apt: "strace", dnf: "strace", pacman: "strace", apk: "strace" }
   },
   {
+    isPresent: commands("tmux"),
+    purpose: "tests",
+    essential: false,
+    why: "the test that a shell in a guest can be used in a terminal",
+    names: same("tmux")
+  },
+  {
     isPresent: commands("iasl"),
     purpose: "tests",
     essential: false,

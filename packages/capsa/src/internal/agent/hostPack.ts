@@ -86,7 +86,7 @@ export const pack = Effect.fnUntraced(function* (root: string) {
     Effect.gen(function* () {
       if (from.left === 0) {
         reading = undefined
-        yield* Scope.close(from.scope, Exit.void)
+        yield* Effect.uninterruptible(Scope.close(from.scope, Exit.void))
         return padding(from.size)
       }
       const piece = Buffer.allocUnsafe(Math.min(readBytes, from.left))

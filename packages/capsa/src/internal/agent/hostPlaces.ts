@@ -103,7 +103,8 @@ export const make = Effect.fnUntraced(function* (target: Path) {
       if (last?.key === key) return last.folder
       const own = yield* Scope.fork(scope, ExecutionStrategy.sequential)
       const folder = yield* Scope.extend(walk(names, path), own)
-      if (last !== undefined) yield* Scope.close(last.scope, Exit.void)
+      // Whoever is interrupted on the way leaves the rest of them open.
+      if (last !== undefined) yield* Effect.uninterruptible(Scope.close(last.scope, Exit.void))
       last = { key, folder, scope: own }
       return folder
     })

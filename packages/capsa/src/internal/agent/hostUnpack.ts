@@ -84,6 +84,8 @@ const makeWriter = Effect.fnUntraced(function* (places: Places) {
       return places.root
     }
     if (entries > 1) return Effect.fail(unsafe(entry.path, "it would replace the folder itself"))
+    // Who reads what was copied, or copies there again, would follow it.
+    if (entry.type === "link") return Effect.fail(unsafe(entry.path, "it would make the place itself a link"))
     single = true
     return Effect.flatMap(places.rootItself, (place) => make(entry, place))
   }

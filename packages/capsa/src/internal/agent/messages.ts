@@ -65,12 +65,16 @@ export const AnyHello = Schema.Tuple(
   Schema.Unknown
 )
 
+/** Newer versions may add settings, and members behind them. */
 export const Hello = Schema.Tuple(
-  Schema.Literal(kinds.hello),
-  Schema.Literal("capsa"),
-  Count,
-  Count,
-  Schema.Struct({ agent: Schema.String, window: Schema.Positive })
+  [
+    Schema.Literal(kinds.hello),
+    Schema.Literal("capsa"),
+    Count,
+    Count,
+    Schema.Struct({ agent: Schema.String, window: Schema.Int.pipe(Schema.positive()) })
+  ],
+  Schema.Unknown
 )
 
 /** The agent gives the connection up. */
@@ -127,4 +131,10 @@ export const fromGuest = (message: unknown) => {
     _tag: rest.length === names.length ? tag : "of the wrong length",
     ...Object.fromEntries(names.map((name, index) => [name, rest[index]]))
   })
+}
+
+/** A message's kind in words, whatever it is. */
+export const kindOf = (message: unknown): string => {
+  const kind: unknown = Array.isArray(message) ? message[0] : undefined
+  return typeof kind === "number" ? `kind ${kind}` : "no kind"
 }

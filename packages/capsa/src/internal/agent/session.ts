@@ -1,15 +1,15 @@
 /** One connection to an agent: its greeting, and many calls at once. */
 import { type Channel, SandboxError } from "@capsa/core"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Schema from "effect/Schema"
+import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import { disconnected, outOfProtocol, tooLong, unresponsive } from "./failures.ts"
 import { frameOf, makeSplitter } from "./frames.ts"
-import { AnyHello, Fault, type FromGuest, fromGuest, Hello, toGuest, versions } from "./messages.ts"
+import { type Greeted, greetedBy, noAgent, quoted, type Versions } from "./greeting.ts"
+import { type FromGuest, fromGuest, kindOf, toGuest, versions } from "./messages.ts"
 import { decode, type Value } from "./msgpack.ts"
 
 /** What the agent says about a call. */
@@ -49,7 +49,7 @@ export interface SessionOptions {
   /** For metrics. */
   readonly backend?: string | undefined
   /** Versions that this side speaks, if not all that it can. */
-  readonly versions?: { readonly lowest: number; readonly highest: number } | undefined
+  readonly versions?: Versions | undefined
 }
 
 /** How often silence is looked at, while there are calls. */
@@ -63,13 +63,14 @@ const dataFramesMax = 4
 /** Greets the agent at the other end of a channel. The connection belongs to the scope. */
 export const make = Effect.fn("Agent.greet")(function* (channel: Channel, options: SessionOptions = {}) {
   const over = yield* Deferred.make<SandboxError>()
-  const greeted = yield* Deferred.make<typeof Hello.Type, SandboxError>()
+  const greeted = yield* Deferred.make<Greeted, SandboxError>()
   const calls = new Map<number, Listener>()
   const pongs = new Map<number, Deferred.Deferred<void, SandboxError>>()
   const busy = yield* Effect.makeLatch(false)
   const spoken = options.versions ?? versions
   const outbox = yield* makeOutbox(channel)
   let state: "greeting" | "open" | "lost" = "greeting"
+  let protocol = spoken.highest
   let heard = 0
   let lastId = 0
   let lastToken = 0
@@ -87,22 +88,21 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
   }
 
   const onGreeting = (message: unknown): SandboxError | undefined => {
-    const told = Schema.decodeUnknownEither(AnyHello)(message)
-    if (Either.isLeft(told)) return outOfProtocol("did not greet")
-    const [, , lowest, highest] = told.right
-    if (lowest > spoken.highest || highest < spoken.lowest) return skewed(lowest, highest, spoken)
-    const hello = Schema.decodeUnknownEither(Hello)(message)
-    if (Either.isLeft(hello)) return outOfProtocol("greeted in a way that its version does not have")
+    const told = greetedBy(message, spoken)
+    if (Either.isLeft(told)) return told.left
+    protocol = told.right.protocol
     state = "open"
-    Deferred.unsafeDone(greeted, Effect.succeed(hello.right))
+    Deferred.unsafeDone(greeted, Effect.succeed(told.right))
     return undefined
   }
 
   const onMessage = (value: unknown): SandboxError | undefined => {
     const message = fromGuest(value)
-    if (Either.isLeft(message)) return outOfProtocol("sent a message that there is not")
+    if (Either.isLeft(message)) {
+      return outOfProtocol(`sent a message of ${kindOf(value)} as version ${protocol} of the protocol has none`)
+    }
     const told = message.right
-    if (told._tag === "Fault") return given(told.code, told.text)
+    if (told._tag === "Fault") return given(told.text)
     if (told._tag === "Pong") {
       const pong = pongs.get(told.token)
       if (pong !== undefined) Deferred.unsafeDone(pong, Effect.void)
@@ -117,9 +117,7 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     const value = decode(body)
     if (Either.isLeft(value)) return outOfProtocol("sent what is no MessagePack")
     heard++
-    if (state === "open") return onMessage(value.right)
-    const fault = Schema.decodeUnknownEither(Fault)(value.right)
-    return Either.isRight(fault) ? given(fault.right[1], fault.right[2]) : onGreeting(value.right)
+    return state === "open" ? onMessage(value.right) : onGreeting(value.right)
   }
 
   const splitter = makeSplitter()
@@ -127,7 +125,8 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     if (state === "lost") return
     const bodies = splitter.feed(piece)
     if (Either.isLeft(bodies)) {
-      lose(outOfProtocol(`sent a frame of ${bodies.left.length} bytes`))
+      const { length } = bodies.left
+      lose(state === "open" ? outOfProtocol(`sent a frame of ${length} bytes`) : noAgent(length, spoken))
       return
     }
     for (const body of bodies.right) {
@@ -155,48 +154,49 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     })
   )
   outbox.post(toGuest.hello(spoken.lowest, spoken.highest))
-  const [, , , , { agent, window }] = yield* Deferred.await(greeted)
+  const { agent, window } = yield* Deferred.await(greeted)
 
-  const alive = Effect.suspend(() => (state === "lost" ? Effect.flip(Deferred.await(over)) : Effect.void))
+  const restIfIdle = (): void => {
+    if (calls.size === 0 && pongs.size === 0) busy.unsafeClose()
+  }
+  const failed = Effect.flip(Deferred.await(over))
 
   const open: Session["open"] = (method, params, listener) =>
-    Effect.zipRight(
-      alive,
-      Effect.suspend(() => {
-        const id = ++lastId
-        const frame = frameOf(toGuest.open(id, method, params))
-        if (frame === undefined) return Effect.fail(tooLong)
-        calls.set(id, listener)
-        busy.unsafeOpen()
-        outbox.postFrame(frame)
-        const forget = () => {
-          calls.delete(id)
-          if (calls.size === 0) busy.unsafeClose()
-        }
-        return Effect.succeed<Line>({
-          post: (message) => outbox.post(message(id)),
-          send: (message) =>
-            Effect.flatMap(outbox.send(message(id)), (sent) =>
-              sent ? Effect.void : Effect.flip(Deferred.await(over))
-            ),
-          forget
-        })
+    Effect.suspend(() => {
+      if (state === "lost") return failed
+      const id = ++lastId
+      const frame = frameOf(toGuest.open(id, method, params))
+      if (frame === undefined) return Effect.fail(tooLong)
+      calls.set(id, listener)
+      busy.unsafeOpen()
+      outbox.postFrame(frame)
+      const forget = () => {
+        calls.delete(id)
+        restIfIdle()
+      }
+      return Effect.succeed<Line>({
+        post: (message) => outbox.post(message(id)),
+        send: (message) => Effect.flatMap(outbox.send(message(id)), (sent) => (sent ? Effect.void : failed)),
+        forget
+      })
+    })
+
+  const ask = Effect.suspend(() => {
+    if (state === "lost") return failed
+    const pong = Deferred.unsafeMake<void, SandboxError>(FiberId.none)
+    const token = ++lastToken
+    pongs.set(token, pong)
+    busy.unsafeOpen()
+    outbox.post(toGuest.ping(token))
+    return Effect.ensuring(
+      Deferred.await(pong),
+      Effect.sync(() => {
+        pongs.delete(token)
+        restIfIdle()
       })
     )
-
-  const ping = Effect.gen(function* () {
-    yield* alive
-    const pong = yield* Deferred.make<void, SandboxError>()
-    const token = ++lastToken
-    const startedAt = yield* Clock.currentTimeNanos
-    pongs.set(token, pong)
-    outbox.post(toGuest.ping(token))
-    yield* Effect.ensuring(
-      Deferred.await(pong),
-      Effect.sync(() => pongs.delete(token))
-    )
-    return Duration.nanos((yield* Clock.currentTimeNanos) - startedAt)
   })
+  const ping = Effect.map(Effect.timed(ask), ([time]) => time)
 
   return { version: agent, inputWindow: window, open, ping, lost: Deferred.await(over) } satisfies Session
 })
@@ -278,22 +278,9 @@ const cutOff = new SandboxError({
 })
 
 /** The agent has given up, and says why. */
-const given = (code: string, text: string): SandboxError =>
+const given = (text: string): SandboxError =>
   new SandboxError({
-    reason: code === "Version" ? "VersionSkew" : "Protocol",
-    detail: `The agent ended the connection: ${text}`,
-    hint: "The agent in the guest is another version than this library: use guest images built by this version.",
-    field: code
+    reason: "Protocol",
+    detail: `The agent ended the connection, and says: ${quoted(text)}.`,
+    hint: "The agent in the guest may be another version than this library: use guest images built by this version."
   })
-
-const skewed = (lowest: number, highest: number, spoken: { readonly lowest: number; readonly highest: number }) => {
-  const guestIsOlder = highest < spoken.lowest
-  return new SandboxError({
-    reason: "VersionSkew",
-    detail: `The agent speaks versions ${lowest} to ${highest} of the protocol, this library ${spoken.lowest} to ${spoken.highest}.`,
-    hint: guestIsOlder
-      ? "The guest's initrd is older than this library: build it anew with `capsa guest build`."
-      : "This library is older than the guest's initrd: update capsa.",
-    field: guestIsOlder ? "guest" : "host"
-  })
-}

@@ -3,7 +3,6 @@
  * log in; and a model that keeps every byte and knows what each of them must get.
  */
 import type { ConsoleError } from "@capsa/core"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
@@ -13,6 +12,7 @@ import type { ConsoleMatch, Pattern } from "../../src/Console.ts"
 import * as Console from "../../src/internal/console.ts"
 import { firstString } from "../fixtures/matcherCases.ts"
 import { type Random, random } from "../fixtures/random.ts"
+import { makeClock } from "../fixtures/standingClock.ts"
 import { kernelLine, transcript, understand } from "../fixtures/typedShell.ts"
 
 /** What guests say. Patterns are made of the same, so that they meet. */
@@ -218,23 +218,6 @@ const login = Effect.fnUntraced(function* (world: World, pass: Effect.Effect<voi
   const isSecret = Either.isLeft(result) && JSON.stringify(result.left).includes("secret")
   check(!isSecret, "the password came out", () => result)
 })
-
-/** A clock that stands still until all who sleep are woken together. */
-const makeClock = () => {
-  const sleepers = new Set<() => void>()
-  const sleep = () =>
-    Effect.async<void>((resume) => {
-      const wake = () => resume(Effect.void)
-      sleepers.add(wake)
-      return Effect.sync(() => sleepers.delete(wake))
-    })
-  const ring = Effect.sync(() => {
-    const all = [...sleepers]
-    sleepers.clear()
-    for (const wake of all) wake()
-  })
-  return { clock: Object.assign(Clock.make(), { sleep }), ring }
-}
 
 const makeWorld = (dice: Random): World => {
   const historyBytes = dice.below(4) === 0 ? 65_536 : 512 + dice.below(4096)
