@@ -27,7 +27,7 @@ struct agent {
 	enum agent_stage stage;
 	int64_t deadline_ms;
 	int signals;
-	int listener; /* the owner's; negative if there is none */
+	int listener;
 	struct connection *connections[CONNECTIONS_MAX];
 	struct calls calls;
 	struct poller poller;

@@ -25,6 +25,8 @@ export interface Call {
   readonly started: Effect.Effect<number, SandboxError>
   /** Each is to be consumed once; one that is left before its end is closed. */
   readonly outputs: readonly [Stream.Stream<Uint8Array, SandboxError>, Stream.Stream<Uint8Array, SandboxError>]
+  /** Completes when both outputs have ended, of a call whose outputs are taken. */
+  readonly taken: Effect.Effect<void, SandboxError>
   readonly input: CallInput
   readonly outcome: Effect.Effect<Outcome, SandboxError>
   readonly signal: (signal: number, scope: number) => Effect.Effect<void>
@@ -34,20 +36,27 @@ export interface Call {
 export interface CallOptions {
   /** Outputs end with what the program itself has written, whoever else still has them open. */
   readonly untilExit?: boolean | undefined
+  /** Takes what comes of each output, at once and without fail; nothing comes by the streams then. */
+  readonly takers?: readonly [Taker, Taker] | undefined
 }
+
+export type Taker = (bytes: Uint8Array) => void
 
 /** Makes a call, which belongs to the scope: one that has not ended when that closes is killed. */
 export const make = Effect.fnUntraced(function* (
   session: Session,
   method: string,
   params: Value,
-  { untilExit = false }: CallOptions = {}
+  { untilExit = false, takers }: CallOptions = {}
 ) {
   const started = yield* Deferred.make<number, SandboxError>()
   const outcome = yield* Deferred.make<Outcome, SandboxError>()
   let line: Line | undefined
   const post = (message: (id: number) => Value) => line?.post(message)
-  const outputs = [yield* makeOutput(channels.output, post), yield* makeOutput(channels.error, post)] as const
+  const outputs = [
+    yield* makeOutput(channels.output, post, takers?.[0]),
+    yield* makeOutput(channels.error, post, takers?.[1])
+  ] as const
   const input = yield* makeInput(session.inputWindow, () => line)
   let ended = false
 
@@ -107,6 +116,7 @@ export const make = Effect.fnUntraced(function* (
   return {
     started: Deferred.await(started),
     outputs: [outputs[0].stream, outputs[1].stream],
+    taken: Effect.zipRight(outputs[0].taken, outputs[1].taken),
     input: { write: input.write, end: input.end },
     outcome: Deferred.await(outcome),
     signal: (signal, scope) => Effect.sync(() => post((id) => toGuest.signal(id, signal, scope))),
@@ -123,7 +133,7 @@ const left = new SandboxError({
 
 type Post = (message: (id: number) => Value) => void
 
-const makeOutput = Effect.fnUntraced(function* (channel: 1 | 2, post: Post) {
+const makeOutput = Effect.fnUntraced(function* (channel: 1 | 2, post: Post, taker?: Taker) {
   const mailbox = yield* Mailbox.make<Uint8Array, SandboxError>()
   let welcome = outputWindow
   let taken = 0
@@ -155,7 +165,11 @@ const makeOutput = Effect.fnUntraced(function* (channel: 1 | 2, post: Post) {
       if (state === "ended") return "sent data after their end"
       welcome -= bytes.length
       received += bytes.length
-      if (state === "open") mailbox.unsafeOffer(bytes)
+      if (state === "open" && taker === undefined) mailbox.unsafeOffer(bytes)
+      if (state === "open" && taker !== undefined) {
+        taker(bytes)
+        take(bytes)
+      }
       dropAfterLast()
       return undefined
     },
@@ -172,6 +186,7 @@ const makeOutput = Effect.fnUntraced(function* (channel: 1 | 2, post: Post) {
       dropAfterLast()
     },
     drop,
+    taken: mailbox.await,
     stream: Mailbox.toStream(mailbox).pipe(
       Stream.tap((bytes) => Effect.sync(() => take(bytes))),
       Stream.ensuring(Effect.sync(() => drop(Exit.void)))

@@ -134,8 +134,7 @@ const makeCollector = (bytesMax: number) => {
     tail = Buffer.concat([tail, bytes]).subarray(-tailBytesMax)
   }
   return {
-    from: (output: Stream.Stream<Uint8Array, SandboxError>) =>
-      Stream.runForEach(output, (bytes) => Effect.sync(() => take(bytes))),
+    take,
     kept: (): Uint8Array => Buffer.concat(pieces),
     tail: (): string => tail.toString(),
     truncated: (): boolean => truncated
@@ -150,13 +149,19 @@ const exec = Effect.fnUntraced(function* (
   const stdout = makeCollector(outputBytesMax)
   const stderr = makeCollector(outputBytesMax)
   const running = Effect.gen(function* () {
-    const { call } = yield* begin(session, command, { ...options, stdin: stdin !== undefined }, { untilExit: true })
+    // Streams and fibers would cost more than all else that is done here.
+    const takers = [stdout.take, stderr.take] as const
+    const { call } = yield* begin(
+      session,
+      command,
+      { ...options, stdin: stdin !== undefined },
+      { untilExit: true, takers }
+    )
     const ended = Effect.flatMap(call.outcome, exitOf)
     // What a process has not read when it ends is its own affair.
-    const feeding = stdin === undefined ? Effect.void : Effect.raceFirst(feed(call.input, stdin), Effect.asVoid(ended))
-    const [exit] = yield* Effect.all([ended, stdout.from(call.outputs[0]), stderr.from(call.outputs[1]), feeding], {
-      concurrency: "unbounded"
-    })
+    if (stdin !== undefined) yield* Effect.raceFirst(feed(call.input, stdin), Effect.asVoid(ended))
+    const exit = yield* ended
+    yield* call.taken
     return exit
   })
   const exit = yield* timeLimit === undefined
