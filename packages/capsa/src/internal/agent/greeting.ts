@@ -51,7 +51,7 @@ const agentIn = (hello: ReadonlyArray<unknown>): string => {
 }
 
 const buildAnew =
-  "build the guest's images anew with this version of capsa, your own with the agent that `bun packages/guest/src/main.ts build agent` makes."
+  "build the guest's images anew (`capsa guest build`), one of your own with the agent that `bun packages/guest/src/main.ts build agent` makes."
 const perhapsAnother = `If the guest is your own, ${buildAnew} If not, it may be hostile: don't trust this machine.`
 
 const skewed = (agents: Versions, agent: string, spoken: Versions): SandboxError => {
