@@ -36,25 +36,13 @@ export const machines: ReadonlyArray<Case> = [
     })
   },
   {
-    name: "has as many processors as it asks for",
+    name: "has its processors, reaches its stages in order, and says each thing once",
     prove: Effect.fnUntraced(function* (setting) {
-      const { console } = yield* booted(setting, { cpus: 4 })
-      yield* console.writeLine("nproc")
-      yield* console.expect(/\b4\r?\n/, { timeout: setting.guest.patience })
-    })
-  },
-  {
-    name: "reaches its stages in order",
-    prove: Effect.fnUntraced(function* (setting) {
-      const vm = yield* booted(setting)
+      const vm = yield* booted(setting, { cpus: 4 })
       const names = (yield* vm.stages).map(({ name }) => name)
       yield* same("the stages", names, ["created", "loaded", "started", "kernel", "init"])
-    })
-  },
-  {
-    name: "says each thing once",
-    prove: Effect.fnUntraced(function* (setting) {
-      const vm = yield* booted(setting)
+      yield* vm.console.writeLine("nproc")
+      yield* vm.console.expect(/\b4\r?\n/, { timeout: setting.guest.patience })
       yield* vm.console.writeLine("echo mark-8273")
       yield* vm.console.expect(/mark-8273.*mark-8273.*capsa# /s, { timeout: setting.guest.patience })
       const said = Buffer.from(yield* vm.console.history).toString()
@@ -63,7 +51,7 @@ export const machines: ReadonlyArray<Case> = [
     })
   },
   {
-    name: "runs thirty commands, short and long, with subshells and pipes",
+    name: "runs thirty commands, short and long, with subshells and pipes, and Ctrl-C ends one of them, not the shell",
     needsLinux: true,
     prove: Effect.fnUntraced(function* (setting) {
       const vm = yield* booted(setting)
@@ -73,13 +61,6 @@ export const machines: ReadonlyArray<Case> = [
         const wanted = Array.from({ length: lines }, (_, line) => `${line + 1}-${index}`)
         yield* same("the output", output.split(/\r?\n/), wanted)
       }
-    })
-  },
-  {
-    name: "Ctrl-C ends a command, not the shell",
-    needsLinux: true,
-    prove: Effect.fnUntraced(function* (setting) {
-      const vm = yield* booted(setting)
       yield* vm.console.writeLine("echo be''gun; sleep 1000")
       yield* vm.console.expect("begun", { timeout: setting.guest.patience })
       yield* vm.console.interrupt

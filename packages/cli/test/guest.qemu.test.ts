@@ -1,4 +1,4 @@
-/** `capsa guest`, and `capsa run --guest`: CAPSA_TEST_BACKEND chooses the backend (kvm or qemu, the default). */
+/** `capsa guest`, and `capsa run --guest`, on QEMU. */
 import { describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { capsa, told } from "./capsa.ts"
 
-const { CAPSA_TEST_BACKEND: backend = "qemu" } = Bun.env
+const backend = "qemu"
 const images = await Effect.runPromise(
   Effect.provide(Effect.all({ tiny: GuestImages.tiny, debian: GuestImages.debian }), BunContext.layer)
 )

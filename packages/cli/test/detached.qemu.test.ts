@@ -1,7 +1,4 @@
-/**
- * `capsa run --detach` and what reaches its machines, on real machines: CAPSA_TEST_BACKEND chooses the backend (kvm or
- * qemu, the default).
- */
+/** `capsa run --detach` and what reaches its machines, on QEMU. */
 import { describe, expect, test } from "bun:test"
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -14,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { argv, capsa, told } from "./capsa.ts"
 
-const { CAPSA_TEST_BACKEND: backend = "qemu" } = Bun.env
+const backend = "qemu"
 const tiny = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
 const guest = ["--backend", backend, "--kernel", tiny.bzImage, "--initrd", tiny.initrd, "--memory", "128MiB"]
 
