@@ -1,5 +1,5 @@
 /**
- * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|all] [--update] [--json]`: builds images and prints their paths.
+ * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--update] [--json]`: builds images and prints their paths.
  *
  * `--update` asks what the distribution offers now; otherwise what was built once stays.
  */
@@ -14,7 +14,7 @@ import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
-const usage = "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|all] [--update] [--json]\n"
+const usage = "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 
@@ -26,14 +26,20 @@ const exitWith = (status: number) =>
 const agent = Effect.map(GuestAgent.agent, ({ program }) => ({ agent: { program } }))
 
 const selections: Record<
-  "agent" | "debian" | "tiny" | "toolbox" | "all",
+  "agent" | "debian" | "tiny" | "toolbox" | "uefi" | "all",
   Effect.Effect<Record<string, Record<string, string>>, GuestError, BuildContext>
 > = {
   agent,
   debian: Effect.all({ debian: GuestImages.debian }),
   tiny: Effect.all({ tiny: GuestImages.tiny }),
   toolbox: Effect.all({ toolbox: GuestImages.toolbox }),
-  all: Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny, toolbox: GuestImages.toolbox })
+  uefi: Effect.all({ uefi: GuestImages.uefi }),
+  all: Effect.all({
+    debian: GuestImages.debian,
+    tiny: GuestImages.tiny,
+    toolbox: GuestImages.toolbox,
+    uefi: GuestImages.uefi
+  })
 }
 
 const isSelection = (name: string): name is keyof typeof selections => Object.hasOwn(selections, name)
