@@ -11,14 +11,22 @@
 #include "kvm.h"
 #include "machine.h"
 #include "virtio/console.h"
+#include "virtio/power_button.h"
 #include "virtio/rng.h"
+
+/* Where the platform has none of its own, it is a virtio device. */
+static bool board_has_virtio_button(void)
+{
+	return arch_gsi_power_button() == ARCH_GSI_NONE;
+}
 
 struct arch_shape board_shape(const struct machine_config *config)
 {
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		.virtio_count = 2, /* console and entropy */
+		/* console, entropy, power button */
+		.virtio_count = board_has_virtio_button() ? 3 : 2,
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -96,7 +104,7 @@ static enum capsa_status board_create_platform(struct board *board, int vm_fd,
 
 	status = board_create_irq(vm_fd, arch_gsi_uart(), &board->uart_irq_fd,
 				  error);
-	if (status == CAPSA_STATUS_OK)
+	if (status == CAPSA_STATUS_OK && !board_has_virtio_button())
 		status = board_create_irq(vm_fd, arch_gsi_power_button(),
 					  &board->power_irq_fd, error);
 	if (status != CAPSA_STATUS_OK)
@@ -186,6 +194,17 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, rng, loop, error);
 }
 
+static enum capsa_status board_add_power_button(struct board *board, int vm_fd,
+						struct loop *loop,
+						struct capsa_error *error)
+{
+	int result = virtio_power_button_create(&board->power_button);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-input");
+	return board_add_virtio(board, vm_fd, board->power_button, loop, error);
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
@@ -195,6 +214,8 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && board_has_virtio_button())
+		status = board_add_power_button(board, vm_fd, loop, error);
 	return status;
 }
 
@@ -215,7 +236,10 @@ void board_destroy(struct board *board)
 
 void board_press_power(struct board *board)
 {
-	eventfd_write(board->power_irq_fd, 1);
+	if (board->power_button)
+		virtio_power_button_press(board->power_button);
+	else
+		eventfd_write(board->power_irq_fd, 1);
 }
 
 void board_console_input(struct board *board)

@@ -29,7 +29,8 @@ struct board {
 	struct arch_platform *platform;
 	uint32_t virtio_count; /* of those that are there */
 	struct virtio_mmio *virtio[ARCH_VIRTIO_MAX];
-	struct virtio_device *console; /* owned by its transport */
+	struct virtio_device *console;      /* owned by its transport */
+	struct virtio_device *power_button; /* the same; NULL: an interrupt */
 	int uart_irq_fd; /* owned, like every descriptor here; -1: none */
 	int power_irq_fd;
 	int virtio_irq_fds[ARCH_VIRTIO_MAX];

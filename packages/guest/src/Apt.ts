@@ -1,6 +1,7 @@
 /**
  * Packages of the system's own distribution, fetched with apt and unpacked without being installed. Works without
- * root: apt's state is a folder of ours in the cache, its sources and keys are the system's.
+ * root: apt's state is a folder of ours in the cache, its sources and keys are the system's. So packages of another
+ * architecture (`Architecture.Target`) need no change to the system's settings; Debian's sources have all of them.
  *
  * @since 0.1.0
  */
@@ -9,6 +10,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Architecture from "./Architecture.ts"
 import * as Cache from "./Cache.ts"
 import { GuestError } from "./GuestError.ts"
 import { output, run } from "./internal/run.ts"
@@ -142,15 +144,23 @@ APT::Sandbox::User "root";
 #clear APT::Update::Post-Invoke-Success;
 `
 
+/** Makes apt take the system for one of this architecture. */
+const configurationFor = (architecture: Architecture.Architecture): string => {
+  if (architecture === Architecture.host) return configuration
+  const name = Architecture.debianName[architecture]
+  return `${configuration}APT::Architecture "${name}";\nAPT::Architectures { "${name}"; };\n`
+}
+
 /** Options that make apt work in a folder of ours. */
 const state = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const folder = yield* Cache.entry("apt", [configuration], (folder) =>
+  const settled = configurationFor(yield* Architecture.Target)
+  const folder = yield* Cache.entry("apt", [settled], (folder) =>
     Effect.gen(function* () {
       yield* fs.makeDirectory(path.join(folder, "lists", "partial"), { recursive: true })
       yield* fs.makeDirectory(path.join(folder, "archives", "partial"), { recursive: true })
-      yield* fs.writeFileString(path.join(folder, "apt.conf"), configuration)
+      yield* fs.writeFileString(path.join(folder, "apt.conf"), settled)
       // Nothing counts as installed, so the answer depends on the sources alone.
       yield* fs.writeFileString(path.join(folder, "status"), "")
     }).pipe(Effect.mapError(unusable))

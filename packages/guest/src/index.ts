@@ -1,4 +1,5 @@
 export * as Apt from "./Apt.ts"
+export * as Architecture from "./Architecture.ts"
 export * as Cache from "./Cache.ts"
 export * as Cpio from "./Cpio.ts"
 export * as Debian from "./Debian.ts"

@@ -95,7 +95,7 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
 
   test("every option of the fragment is in the kernel's configuration", () => {
     const config = readFileSync(built.tiny.config, "utf8")
-    expect(TinyKernel.notApplied(readFileSync(TinyKernel.fragmentFile, "utf8"), config)).toEqual([])
+    expect(TinyKernel.notApplied(readFileSync(TinyKernel.fragmentFile("x86_64"), "utf8"), config)).toEqual([])
   })
 
   test("the provenance has the hashes of the images", () => {

@@ -57,7 +57,7 @@ const build = Effect.fnUntraced(function* (init: Uint8Array) {
       yield* fs.writeFile(path.join(folder, "initrd"), archive)
     })
   )
-  return { kernel: kernel.bzImage, initrd: path.join(folder, "initrd") }
+  return { kernel: kernel.kernel, initrd: path.join(folder, "initrd") }
 })
 
 const initFile = Bun.fileURLToPath(new URL("../initrd/init", import.meta.url))
