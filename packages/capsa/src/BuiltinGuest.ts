@@ -1,17 +1,25 @@
 /** The guest that capsa builds itself: the distribution's kernel and our init. */
 import { type Capabilities, type GuestImages, VmBootError } from "@capsa/core"
-import { type GuestError, GuestImages as Images } from "@capsa/guest"
+import { Architecture, type GuestError, GuestImages as Images } from "@capsa/guest"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
+
+/** What the distribution's kernel is. */
+const kernelKinds = { x86_64: "bzImage", arm64: "Image" } as const
 
 /**
  * The images of the built-in guest, built or fetched if they are not in the cache yet: that can take a minute.
  *
  * @category constructors
  */
-export const images = Effect.fn("BuiltinGuest.images")(function* ({ kernels }: Capabilities) {
-  if (!kernels.includes("bzImage")) return yield* noKernelFor(kernels)
-  const { kernel, initrd } = yield* Images.debian.pipe(Effect.mapError(unavailable), Effect.provide(BunContext.layer))
+export const images = Effect.fn("BuiltinGuest.images")(function* ({ architectures, kernels }: Capabilities) {
+  const target = architectures[0] ?? Architecture.host
+  if (!kernels.includes(kernelKinds[target])) return yield* noKernelFor(kernels)
+  const { kernel, initrd } = yield* Images.debian.pipe(
+    Effect.provideService(Architecture.Target, target),
+    Effect.mapError(unavailable),
+    Effect.provide(BunContext.layer)
+  )
   // The distribution's kernel has virtio-console as a module only: too late for its own messages.
   return { kernel, initrd, console: "serial" } satisfies GuestImages
 })

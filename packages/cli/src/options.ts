@@ -77,7 +77,7 @@ export const program = {
 export const run = {
   kernel: Options.text("kernel").pipe(
     Options.withPseudoName("file"),
-    described("Kernel to boot: bzImage or vmlinux. The built-in guest if absent."),
+    described("Kernel to boot: bzImage or vmlinux; on arm64, Image. The built-in guest if absent."),
     optional
   ),
   initrd: Options.text("initrd").pipe(
