@@ -159,6 +159,7 @@ static void tree_interrupt_controller(struct fdt *fdt, uint32_t cpus,
 	fdt_wide(fdt, "reg", gic == 2 ? version2 : version3, 4);
 	fdt_flag(fdt, "interrupt-controller");
 	fdt_cell(fdt, "#interrupt-cells", 3);
+	fdt_cell(fdt, "#address-cells", 0); /* it has no children */
 	fdt_cell(fdt, "phandle", TREE_INTERRUPT_CONTROLLER);
 	fdt_end_node(fdt);
 }
