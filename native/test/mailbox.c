@@ -129,8 +129,7 @@ static void the_end_comes_after_the_last_output(void)
 
 	print(fixture, "last");
 	mailbox_set_error(&fixture->box, &error);
-	mailbox_post_result(&fixture->box, MAIL_EXIT, CAPSA_EXIT_FAILED, 0,
-			    0);
+	mailbox_post_result(&fixture->box, MAIL_EXIT, CAPSA_EXIT_FAILED, 0, 0);
 	mailbox_post(&fixture->box, MAIL_RELEASED);
 	CHECK(!drain(fixture, 3));
 	CHECK(took(fixture, "las"));

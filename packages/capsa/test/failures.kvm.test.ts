@@ -3,23 +3,22 @@
 import { expect } from "bun:test"
 import { Backend } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
-import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
 import { planOf } from "@capsa/testing"
 import { type Cause, type ofMonitor, produces } from "@capsa/testing/failures"
-import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { capabilities, quick } from "./fixtures/realBackend.ts"
 
-const { vmlinux } = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
+const { kernel } = quick
+// Where it can, the monitor adds to the command line.
+const discovery = capabilities.discovery.includes("cmdline") ? "cmdline" : "firmware"
 
 const causes: Record<(typeof ofMonitor)[number], Cause<unknown, Backend | Scope.Scope>> = {
-  // A configuration's command line is refused before; only the monitor adds to it, and only the kernel has its limit.
+  // A configuration's command line is refused before.
   "VmBootError.CmdlineInvalid": {
-    happens: Effect.flatMap(Backend, ({ boot }) =>
-      boot(planOf({ kernel: vmlinux, cmdline: "a".repeat(5000), discovery: "cmdline" }))
-    ),
-    says: { subject: vmlinux, field: "cmdline", stage: "created", message: expect.stringContaining("bytes") }
+    happens: Effect.flatMap(Backend, ({ boot }) => boot(planOf({ kernel, cmdline: "a".repeat(5000), discovery }))),
+    says: { subject: kernel, field: "cmdline", stage: "created", message: expect.stringContaining("bytes") }
   }
 }
 

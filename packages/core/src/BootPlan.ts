@@ -157,7 +157,11 @@ export const commandLine = (
     const device = boot?.console ?? images?.console ?? defaults.console
     const architecture = options.capabilities.architectures[0] ?? "x86_64"
     const layers = KernelCmdline.merge(
-      yield* KernelCmdline.make([consoleParameters[device], ...machineParameters[architecture], ...rootParameters(config)]),
+      yield* KernelCmdline.make([
+        consoleParameters[device],
+        ...machineParameters[architecture],
+        ...rootParameters(config)
+      ]),
       yield* KernelCmdline.parse(options.capabilities.kernelParameters ?? ""),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
       yield* KernelCmdline.parse(boot?.cmdline ?? ""),

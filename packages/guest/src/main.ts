@@ -15,7 +15,8 @@ import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
-const usage = "usage: bun packages/guest/src/main.ts build [debian|tiny|all] [--arch x86_64|arm64] [--update] [--json]\n"
+const usage =
+  "usage: bun packages/guest/src/main.ts build [debian|tiny|all] [--arch x86_64|arm64] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 

@@ -64,8 +64,8 @@ export interface LabOptions {
   readonly architecture?: Architecture.Architecture
   /** Version of an arm64 lab's interrupt controller. Default: 3. */
   readonly gic?: 2 | 3
-  /** Whether the processor of an arm64 lab lets KVM run with Arm's Virtualization Host Extensions. Default: true. */
-  readonly vhe?: boolean
+  /** A model of processor and its properties, as QEMU names them. Default: one that has what KVM and Bun need. */
+  readonly processor?: string
   /** Virtual time that counts instructions, on one processor: the same work takes the same time in every run. */
   readonly icount?: boolean
   /** Folders of the host to show at other places, read-only. */

@@ -28,14 +28,17 @@ test("options come before the command, whose own options are left alone", () => 
     ],
     architecture: host,
     gic: 3,
-    vhe: true,
     command: ["sh", "--icount"]
   })
 })
 
 test("an arm64 lab has options of its own", () => {
-  const words = ["--arch", "aarch64", "--gic", "2", "--no-vhe", "--", "ls"]
-  expect(Either.getOrThrow(parseArguments(words))).toMatchObject({ architecture: "arm64", gic: 2, vhe: false })
+  const words = ["--arch", "aarch64", "--gic", "2", "--processor", "cortex-a72", "--", "ls"]
+  expect(Either.getOrThrow(parseArguments(words))).toMatchObject({
+    architecture: "arm64",
+    gic: 2,
+    processor: "cortex-a72"
+  })
 })
 
 test("without options, and without the separator that bun run takes away", () => {

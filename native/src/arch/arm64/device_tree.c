@@ -136,7 +136,7 @@ static void tree_timer(struct fdt *fdt, uint32_t cpus, uint32_t gic)
 	}
 	fdt_node(fdt, "timer");
 	fdt_text(fdt, "compatible", "arm,armv8-timer");
-	fdt_cells(fdt, "interrupts", cells, 3 * TIMERS);
+	fdt_cells(fdt, "interrupts", cells, sizeof(cells) / sizeof(cells[0]));
 	fdt_flag(fdt, "always-on");
 	fdt_end_node(fdt);
 }

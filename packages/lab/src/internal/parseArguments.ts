@@ -3,7 +3,8 @@ import * as Either from "effect/Either"
 import type { LabOptions, Mount } from "../Lab.ts"
 
 export type Request = Pick<LabOptions, "command" | "memoryMib" | "cpus" | "icount" | "mounts"> &
-  Required<Pick<LabOptions, "architecture" | "gic" | "vhe">>
+  Required<Pick<LabOptions, "architecture" | "gic">> &
+  Pick<LabOptions, "processor">
 
 const hostName = host === "arm64" ? "aarch64" : "x86_64"
 
@@ -14,7 +15,7 @@ export const usage = `usage: bun run lab [options] -- CMD ARGS…
   --mount HOST:GUEST   shows a folder of the host at another place, read-only
   --arch ARCHITECTURE  ${hostName === "aarch64" ? "" : "x86_64 or "}aarch64 (${hostName})
   --gic 2|3            version of the interrupt controller of aarch64 (3)
-  --no-vhe             a processor of aarch64 without Virtualization Host Extensions
+  --processor MODEL    of QEMU; cortex-a72 has no Virtualization Host Extensions
 `
 
 const architectures: Readonly<Record<string, Architecture>> = { [hostName]: host, aarch64: "arm64" }
@@ -30,16 +31,14 @@ export const parseArguments = (words: ReadonlyArray<string>): Either.Either<Requ
     cpus: 1,
     mounts,
     architecture: host,
-    gic: 3,
-    vhe: true
+    gic: 3
   }
   const rest = [...words]
   while (rest[0]?.startsWith("--")) {
     const option = rest.shift()
     if (option === "--") break
-    if (option === "--icount" || option === "--no-vhe") {
-      if (option === "--icount") request.icount = true
-      else request.vhe = false
+    if (option === "--icount") {
+      request.icount = true
       continue
     }
     const value = rest.shift() ?? ""
@@ -50,6 +49,7 @@ export const parseArguments = (words: ReadonlyArray<string>): Either.Either<Requ
     else if (option === "--cpus" && number !== undefined) request.cpus = number
     else if (option === "--mount" && mount !== null) mounts.push({ host: mount[1] ?? "", guest: mount[2] ?? "" })
     else if (option === "--arch" && architecture !== undefined) request.architecture = architecture
+    else if (option === "--processor" && value !== "") request.processor = value
     else if (option === "--gic" && (number === 2 || number === 3)) request.gic = number
     else return Either.left(`not understood: ${option} ${value}`)
   }
