@@ -3,7 +3,7 @@
 #include "error.h"
 #include "layout.h"
 
-#define PROBE_TURNS 8000u
+#define PROBE_TURNS 16000u
 
 /* No device is at address 0, which is what x1 holds at first. */
 static const uint32_t probe_code[] = {
