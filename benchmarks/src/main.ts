@@ -6,9 +6,21 @@ import * as boot from "./boot/boot.ts"
 import * as console from "./console.ts"
 import * as inprocess from "./inprocess.ts"
 import * as lifecycle from "./lifecycle.ts"
+import { net } from "./net/net.ts"
 import { type Row, report, table } from "./report.ts"
+import * as sandbox from "./sandbox/sandbox.ts"
+import * as storage from "./storage/storage.ts"
 
-const benchmarks = { boot: boot.rows, console: console.rows, inprocess: inprocess.rows, lifecycle: lifecycle.rows }
+const benchmarks = {
+  boot: boot.rows,
+  console: console.rows,
+  disk: storage.disk,
+  inprocess: inprocess.rows,
+  lifecycle: lifecycle.rows,
+  net,
+  sandbox: sandbox.rows,
+  share: storage.share
+}
 
 const isBenchmark = (name: string): name is keyof typeof benchmarks => Object.hasOwn(benchmarks, name)
 

@@ -7,6 +7,7 @@
 #include "context.h"
 #include "error.h"
 #include "machine.h"
+#include "net/network.h"
 #include "ticks.h"
 
 uint32_t capsa_abi_version(void)
@@ -48,8 +49,8 @@ static enum capsa_status api_begin(struct capsa *capsa, struct machine *machine,
 
 	if (status != CAPSA_STATUS_OK) {
 		machine_drop(machine);
-		return error_set(error, status, 0, "capsa_launch", "machines",
-				 NULL, "4096 machines exist already");
+		return error_set(error, status, 0, "add", "machines", NULL,
+				 "4096 machines exist already");
 	}
 	*handle = machine->handle;
 	machine_start(machine);
@@ -87,6 +88,111 @@ uint32_t capsa_launch(struct capsa *capsa,
 	if (status != CAPSA_STATUS_OK)
 		return status;
 	return api_begin(capsa, created, machine, error);
+}
+
+uint32_t capsa_serve(struct capsa *capsa,
+		     const struct capsa_machine_config *config,
+		     const char *path, uint32_t *machine,
+		     struct capsa_error *error)
+{
+	struct machine *created = NULL;
+	enum capsa_status status;
+
+	if (!capsa || !config || !path || !machine)
+		return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
+				 "capsa_serve", NULL, NULL,
+				 "an argument is NULL");
+	status = machine_create_service(&created, capsa, config, path, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	return api_begin(capsa, created, machine, error);
+}
+
+uint32_t capsa_network_open(struct capsa *capsa,
+			    const struct capsa_network_config *config,
+			    const struct capsa_policy *policy,
+			    uint32_t *network, struct capsa_error *error)
+{
+	struct network *created = NULL;
+	enum capsa_status status;
+
+	if (!capsa || !config || !network)
+		return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
+				 "capsa_network_open", NULL, NULL,
+				 "an argument is NULL");
+	status = network_create(&created, config, policy, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	status = context_add_network(capsa, created, network);
+	if (status != CAPSA_STATUS_OK) {
+		network_destroy(created);
+		return error_set(error, status, 0, "capsa_network_open",
+				 "networks", NULL, "64 networks exist already");
+	}
+	return status;
+}
+
+uint32_t capsa_network_close(struct capsa *capsa, uint32_t network)
+{
+	struct network *taken = NULL;
+	enum capsa_status status = capsa ? context_take_network(capsa, network,
+								&taken)
+					 : CAPSA_STATUS_STALE_HANDLE;
+
+	if (status == CAPSA_STATUS_OK)
+		network_destroy(taken);
+	return status;
+}
+
+uint32_t capsa_policy_replace(struct capsa *capsa, uint32_t machine,
+			      const struct capsa_policy *policy,
+			      struct capsa_error *error)
+{
+	struct machine *found;
+	enum capsa_status status;
+
+	if (!capsa || !policy)
+		return CAPSA_STATUS_INVALID_ARGUMENT;
+	found = context_find(capsa, machine);
+	if (!found)
+		return CAPSA_STATUS_STALE_HANDLE;
+	status = machine_replace_policy(found, policy, error);
+	machine_drop(found);
+	return status;
+}
+
+uint32_t capsa_policy_explain(struct capsa *capsa, uint32_t machine,
+			      const struct capsa_flow *flow, const char *name,
+			      struct capsa_decision *decision)
+{
+	struct machine *found;
+	enum capsa_status status;
+
+	if (!capsa || !flow || !decision || decision->size != sizeof(*decision))
+		return CAPSA_STATUS_INVALID_ARGUMENT;
+	found = context_find(capsa, machine);
+	if (!found)
+		return CAPSA_STATUS_STALE_HANDLE;
+	status = machine_explain(found, flow, name, decision);
+	machine_drop(found);
+	return status;
+}
+
+uint32_t capsa_policy_log(struct capsa *capsa, uint32_t machine,
+			  struct capsa_decision *lines, uint32_t capacity,
+			  uint32_t *count)
+{
+	struct machine *found;
+	enum capsa_status status;
+
+	if (!capsa || (!lines && capacity > 0) || !count)
+		return CAPSA_STATUS_INVALID_ARGUMENT;
+	found = context_find(capsa, machine);
+	if (!found)
+		return CAPSA_STATUS_STALE_HANDLE;
+	status = machine_policy_log(found, lines, capacity, count);
+	machine_drop(found);
+	return status;
 }
 
 uint32_t capsa_power_button(struct capsa *capsa, uint32_t machine)

@@ -7,12 +7,19 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "block/image.h"
+#include "context.h"
 #include "error.h"
 #include "kvm.h"
 #include "machine.h"
+#include "machine_devices.h"
+#include "virtio/balloon.h"
+#include "virtio/blk.h"
 #include "virtio/console.h"
+#include "virtio/fs.h"
 #include "virtio/power_button.h"
 #include "virtio/rng.h"
+#include "virtio/vsock.h"
 
 /* Where the platform has none of its own, it is a virtio device. */
 static bool board_has_virtio_button(void)
@@ -25,8 +32,11 @@ struct arch_shape board_shape(const struct machine_config *config)
 	struct arch_shape shape = {
 		.cpus = config->cpus,
 		.discovery = config->discovery,
-		/* console, entropy, power button */
-		.virtio_count = board_has_virtio_button() ? 3 : 2,
+		/* Console and entropy, and what the machine has. */
+		.virtio_count = 2u + board_has_virtio_button() +
+				config->balloon + config->disk_count +
+				config->share_count + config->has_nic +
+				(config->vsock != NULL),
 	};
 
 	for (uint32_t i = 0; i < shape.virtio_count; i++)
@@ -205,9 +215,94 @@ static enum capsa_status board_add_power_button(struct board *board, int vm_fd,
 	return board_add_virtio(board, vm_fd, board->power_button, loop, error);
 }
 
+static enum capsa_status board_add_vsock(struct board *board, int vm_fd,
+					 struct loop *loop,
+					 struct capsa_error *error)
+{
+	struct virtio_device *device;
+	enum capsa_status status = machine_create_vsock(&device, board->machine,
+							loop, error);
+
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	status = board_add_virtio(board, vm_fd, device, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->vsock = device;
+	return status;
+}
+
+static enum capsa_status board_add_disk(struct board *board, int vm_fd,
+					struct loop *loop,
+					struct capsa_error *error)
+{
+	struct machine *machine = board->machine;
+	uint32_t index = board->disk_count;
+	const struct disk_config *config = &machine->config.disks[index];
+	struct virtio_device *disk;
+	struct io_engine *engine;
+	struct image image;
+	enum capsa_status status;
+	int result = context_engine(machine->capsa, machine->handle, &engine);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "I/O engine");
+	status = image_open(&image, config, index, error);
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	result = virtio_blk_create(&disk, &image, config->serial, engine);
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-blk");
+	status = board_add_virtio(board, vm_fd, disk, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->disks[board->disk_count++] = disk;
+	return status;
+}
+
+static enum capsa_status board_add_balloon(struct board *board, int vm_fd,
+					   struct loop *loop,
+					   struct capsa_error *error)
+{
+	int result = virtio_balloon_create(&board->balloon);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-balloon");
+	return board_add_virtio(board, vm_fd, board->balloon, loop, error);
+}
+
+static enum capsa_status board_add_share(struct board *board, int vm_fd,
+					 struct loop *loop,
+					 struct capsa_error *error)
+{
+	uint32_t index = board->share_count;
+	struct virtio_device **device = &board->shares[index];
+	enum capsa_status status = machine_create_share(device, board->machine,
+							index, error);
+
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	status = board_add_virtio(board, vm_fd, *device, loop, error);
+	if (status == CAPSA_STATUS_OK)
+		board->share_count++;
+	return status;
+}
+
+static enum capsa_status board_add_net(struct board *board, int vm_fd,
+				       struct loop *loop,
+				       struct capsa_error *error)
+{
+	struct virtio_device *net;
+	enum capsa_status status = machine_create_net(&net, board->machine,
+						      loop, error);
+
+	if (status != CAPSA_STATUS_OK)
+		return status;
+	return board_add_virtio(board, vm_fd, net, loop, error);
+}
+
 enum capsa_status board_create(struct board *board, int vm_fd,
 			       struct loop *loop, struct capsa_error *error)
 {
+	const struct machine_config *config = &board->machine->config;
 	enum capsa_status status = board_create_platform(board, vm_fd, error);
 
 	if (status == CAPSA_STATUS_OK)
@@ -216,7 +311,25 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 		status = board_add_rng(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK && board_has_virtio_button())
 		status = board_add_power_button(board, vm_fd, loop, error);
+	while (status == CAPSA_STATUS_OK &&
+	       board->disk_count < config->disk_count)
+		status = board_add_disk(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && config->balloon)
+		status = board_add_balloon(board, vm_fd, loop, error);
+	while (status == CAPSA_STATUS_OK &&
+	       board->share_count < config->share_count)
+		status = board_add_share(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && config->has_nic)
+		status = board_add_net(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && config->vsock)
+		status = board_add_vsock(board, vm_fd, loop, error);
 	return status;
+}
+
+void board_end(struct board *board)
+{
+	if (board->vsock)
+		virtio_vsock_end(board->vsock);
 }
 
 void board_destroy(struct board *board)
@@ -248,4 +361,28 @@ void board_console_input(struct board *board)
 		virtio_console_input(board->console);
 	else
 		arch_platform_input(board->platform);
+}
+
+void board_stats(struct board *board, struct capsa_stats *stats)
+{
+	struct virtio_balloon_stats balloon = { 0 };
+	struct vsock_counts vsock = { 0 };
+
+	if (board->balloon)
+		virtio_balloon_stats(board->balloon, &balloon);
+	stats->balloon_held = balloon.held;
+	stats->balloon_reported = balloon.reported;
+	stats->guest_total = balloon.total;
+	stats->guest_free = balloon.free;
+	stats->guest_available = balloon.available;
+	if (board->vsock)
+		vsock = virtio_vsock_counts(board->vsock);
+	stats->vsock_connections = vsock.connections;
+	stats->vsock_sent = vsock.to_guest;
+	stats->vsock_received = vsock.from_guest;
+	for (uint32_t i = 0; i < board->share_count; i++)
+		stats->share_requests += virtio_fs_requests(board->shares[i]);
+	for (uint32_t i = 0; i < board->disk_count; i++)
+		virtio_blk_count(board->disks[i], &stats->disk_read,
+				 &stats->disk_written);
 }

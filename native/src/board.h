@@ -29,8 +29,14 @@ struct board {
 	struct arch_platform *platform;
 	uint32_t virtio_count; /* of those that are there */
 	struct virtio_mmio *virtio[ARCH_VIRTIO_MAX];
-	struct virtio_device *console;      /* owned by its transport */
-	struct virtio_device *power_button; /* the same; NULL: an interrupt */
+	struct virtio_device *console; /* these are their transports' */
+	struct virtio_device *power_button; /* NULL: an interrupt */
+	struct virtio_device *balloon;      /* NULL: none */
+	uint32_t disk_count;
+	struct virtio_device *disks[CAPSA_DISKS_MAX];
+	uint32_t share_count;
+	struct virtio_device *shares[CAPSA_SHARES_MAX];
+	struct virtio_device *vsock; /* NULL: none */
 	int uart_irq_fd; /* owned, like every descriptor here; -1: none */
 	int power_irq_fd;
 	int virtio_irq_fds[ARCH_VIRTIO_MAX];
@@ -53,7 +59,13 @@ void board_destroy(struct board *board);
 /* Presses the power button. Only after board_create(), like the next. */
 void board_press_power(struct board *board);
 
+/* The guest is no more: what programs of the host have with it ends. */
+void board_end(struct board *board);
+
 /* Host input has come for the console. */
 void board_console_input(struct board *board);
+
+/* Fills in what the devices count. One thread at a time. */
+void board_stats(struct board *board, struct capsa_stats *stats);
 
 #endif

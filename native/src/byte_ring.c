@@ -23,8 +23,7 @@ void byte_ring_destroy(struct byte_ring *ring)
 	*ring = (struct byte_ring) { 0 };
 }
 
-/* Forgets the oldest bytes. */
-static void ring_drop(struct byte_ring *ring, uint32_t length)
+void byte_ring_drop(struct byte_ring *ring, uint32_t length)
 {
 	/* In 64 bits: both are below capacity, their sum may not fit 32. */
 	ring->start = (uint32_t)(((uint64_t)ring->start + length) %
@@ -57,7 +56,7 @@ uint32_t byte_ring_overwrite(struct byte_ring *ring, const uint8_t *data,
 	uint32_t pushed_out = kept > room ? kept - room : 0;
 
 	if (pushed_out > 0)
-		ring_drop(ring, pushed_out);
+		byte_ring_drop(ring, pushed_out);
 	byte_ring_push(ring, data + (length - kept), kept);
 	return pushed_out + (length - kept);
 }
@@ -71,6 +70,17 @@ uint32_t byte_ring_take(struct byte_ring *ring, uint8_t *out, uint32_t length)
 		return 0;
 	memcpy(out, ring->bytes + ring->start, first);
 	memcpy(out + first, ring->bytes, count - first);
-	ring_drop(ring, count);
+	byte_ring_drop(ring, count);
 	return count;
+}
+
+uint32_t byte_ring_oldest(const struct byte_ring *ring, struct iovec parts[2])
+{
+	uint32_t first = ring_min(ring->length, ring->capacity - ring->start);
+
+	parts[0] = (struct iovec) { .iov_base = ring->bytes + ring->start,
+				    .iov_len = first };
+	parts[1] = (struct iovec) { .iov_base = ring->bytes,
+				    .iov_len = ring->length - first };
+	return parts[1].iov_len > 0 ? 2 : 1;
 }

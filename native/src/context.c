@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "block/engine.h"
 #include "error.h"
 #include "machine.h"
 
@@ -27,10 +28,13 @@ static void context_free(struct capsa *capsa)
 {
 	workers_destroy(capsa->workers);
 	workers_destroy(capsa->blocking);
-	for (uint32_t i = 0; i < CONTEXT_LOOPS; i++)
+	for (uint32_t i = 0; i < CONTEXT_LOOPS; i++) {
+		io_engine_destroy(capsa->engines[i]);
 		loop_destroy(capsa->loops[i]);
+	}
 	if (capsa->wake_fd >= 0)
 		close(capsa->wake_fd);
+	pthread_mutex_destroy(&capsa->engines_lock);
 	pthread_mutex_destroy(&capsa->lock);
 	free(capsa);
 }
@@ -43,11 +47,12 @@ enum capsa_status context_open(struct capsa **out, struct capsa_error *error)
 	if (!capsa)
 		return error_system(error, ENOMEM, "calloc", NULL);
 	pthread_mutex_init(&capsa->lock, NULL);
+	pthread_mutex_init(&capsa->engines_lock, NULL);
 	capsa->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	result = capsa->wake_fd < 0 ? -errno
-				    : workers_create(&capsa->workers,
-						     "capsa-worker",
-						     CONTEXT_WORKERS);
+	result = capsa->wake_fd < 0
+			 ? -errno
+			 : workers_create(&capsa->workers, "capsa-worker",
+					  CONTEXT_WORKERS);
 	for (uint32_t i = 0; result == 0 && i < CONTEXT_LOOPS; i++)
 		result = loop_create(&capsa->loops[i]);
 	if (result < 0) {
@@ -64,6 +69,8 @@ enum capsa_status context_close(struct capsa *capsa)
 
 	pthread_mutex_lock(&capsa->lock);
 	in_use = capsa->used > 0;
+	for (uint32_t i = 0; i < CAPSA_NETWORKS_MAX; i++)
+		in_use |= capsa->networks[i].network != NULL;
 	pthread_mutex_unlock(&capsa->lock);
 	if (in_use)
 		return CAPSA_STATUS_STATE;
@@ -172,4 +179,98 @@ int context_blocking(struct capsa *capsa, struct workers **out)
 	*out = capsa->blocking;
 	pthread_mutex_unlock(&capsa->lock);
 	return result;
+}
+
+int context_engine(struct capsa *capsa, uint32_t handle, struct io_engine **out)
+{
+	uint32_t index = handle % CONTEXT_LOOPS;
+	struct workers *blocking;
+	int result = context_blocking(capsa, &blocking);
+
+	pthread_mutex_lock(&capsa->engines_lock);
+	if (result == 0 && !capsa->engines[index])
+		result = io_engine_create(&capsa->engines[index],
+					  IO_ENGINE_BEST, capsa->loops[index],
+					  blocking);
+	*out = capsa->engines[index];
+	pthread_mutex_unlock(&capsa->engines_lock);
+	return result;
+}
+
+/* The entry of a network that has this number; with the lock held. */
+static struct context_network *context_network(struct capsa *capsa,
+					       uint32_t handle)
+{
+	struct context_network *entry =
+		&capsa->networks[handle % CAPSA_NETWORKS_MAX];
+
+	return entry->network &&
+			       entry->generation == handle / CAPSA_NETWORKS_MAX
+		       ? entry
+		       : NULL;
+}
+
+enum capsa_status context_add_network(struct capsa *capsa,
+				      struct network *network, uint32_t *handle)
+{
+	enum capsa_status status = CAPSA_STATUS_LIMIT;
+
+	pthread_mutex_lock(&capsa->lock);
+	for (uint32_t i = 0; i < CAPSA_NETWORKS_MAX; i++) {
+		struct context_network *entry = &capsa->networks[i];
+
+		if (entry->network)
+			continue;
+		/* From 1 on, so that no handle is 0. */
+		entry->generation = entry->generation %
+					    (UINT32_MAX / CAPSA_NETWORKS_MAX) +
+				    1;
+		entry->network = network;
+		*handle = entry->generation * CAPSA_NETWORKS_MAX + i;
+		status = CAPSA_STATUS_OK;
+		break;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	return status;
+}
+
+enum capsa_status context_take_network(struct capsa *capsa, uint32_t handle,
+				       struct network **network)
+{
+	enum capsa_status status = CAPSA_STATUS_STALE_HANDLE;
+	struct context_network *entry;
+
+	pthread_mutex_lock(&capsa->lock);
+	entry = context_network(capsa, handle);
+	if (entry)
+		status = entry->machines > 0 ? CAPSA_STATUS_STATE
+					     : CAPSA_STATUS_OK;
+	if (status == CAPSA_STATUS_OK) {
+		*network = entry->network;
+		entry->network = NULL;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	return status;
+}
+
+struct network *context_enter_network(struct capsa *capsa, uint32_t handle)
+{
+	struct context_network *entry;
+	struct network *network = NULL;
+
+	pthread_mutex_lock(&capsa->lock);
+	entry = context_network(capsa, handle);
+	if (entry) {
+		entry->machines++;
+		network = entry->network;
+	}
+	pthread_mutex_unlock(&capsa->lock);
+	return network;
+}
+
+void context_leave_network(struct capsa *capsa, uint32_t handle)
+{
+	pthread_mutex_lock(&capsa->lock);
+	context_network(capsa, handle)->machines--;
+	pthread_mutex_unlock(&capsa->lock);
 }

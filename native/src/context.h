@@ -24,24 +24,36 @@ enum {
 _Static_assert(CAPSA_MACHINES_MAX == 1u << CONTEXT_INDEX_BITS,
 	       "a handle's index names every slot");
 
+struct io_engine;
 struct machine;
+struct network;
 
 struct context_slot {
 	struct machine *machine; /* NULL: free */
 	uint32_t generation;
 };
 
+/* A network, and what is on it. */
+struct context_network {
+	struct network *network; /* NULL: free */
+	uint32_t generation;
+	uint32_t machines;
+};
+
 struct capsa {
 	pthread_mutex_t lock;
 	struct context_slot slots[CAPSA_MACHINES_MAX];
+	struct context_network networks[CAPSA_NETWORKS_MAX];
 	uint32_t used;      /* slots with a machine */
 	uint32_t next_slot; /* where to look for a free one first */
 	struct machine *ready_first;
 	struct machine *ready_last;
-	int wake_fd; /* owned */
+	int wake_fd;              /* owned */
 	struct workers *workers;  /* of machines */
 	struct workers *blocking; /* of devices; by lock, NULL: not yet */
 	struct loop *loops[CONTEXT_LOOPS];
+	pthread_mutex_t engines_lock;             /* held while one is made */
+	struct io_engine *engines[CONTEXT_LOOPS]; /* NULL: not yet */
 };
 
 enum capsa_status context_open(struct capsa **out, struct capsa_error *error);
@@ -68,7 +80,31 @@ struct machine *context_next(struct capsa *capsa);
  */
 int context_blocking(struct capsa *capsa, struct workers **out);
 
+/* Gives network a number. CAPSA_STATUS_LIMIT when all are taken. */
+enum capsa_status context_add_network(struct capsa *capsa,
+				      struct network *network,
+				      uint32_t *handle);
+/*
+ * Takes the network of this number, for the caller to destroy. STALE_HANDLE, or
+ * STATE while machines are on it.
+ */
+enum capsa_status context_take_network(struct capsa *capsa, uint32_t handle,
+				       struct network **network);
+/*
+ * The network of this number, for one more machine, or NULL. It stays until
+ * context_leave_network().
+ */
+struct network *context_enter_network(struct capsa *capsa, uint32_t handle);
+void context_leave_network(struct capsa *capsa, uint32_t handle);
+
 /* The I/O thread for the devices of machine number handle. */
 struct loop *context_loop(const struct capsa *capsa, uint32_t handle);
+
+/*
+ * What carries out the requests of disks on that thread, made for the first
+ * of them. 0 or -errno.
+ */
+int context_engine(struct capsa *capsa, uint32_t handle,
+		   struct io_engine **out);
 
 #endif

@@ -8,12 +8,33 @@
 
 #include "context.h"
 #include "error.h"
+#include "net/gate.h"
+#include "net/network.h"
+#include "net/user.h"
 #include "probe.h"
+#include "service.h"
 #include "vm.h"
+
+/* Its device is gone, or was never made. */
+static void machine_leave_network(struct machine *machine)
+{
+	struct network *network;
+
+	pthread_mutex_lock(&machine->lock);
+	network = machine->network;
+	machine->network = NULL;
+	pthread_mutex_unlock(&machine->lock);
+	if (network)
+		context_leave_network(machine->capsa,
+				      machine->config.nic.network);
+}
 
 static void machine_free(struct machine *machine)
 {
 	vm_destroy(machine->vm);
+	service_destroy(machine->service);
+	machine_leave_network(machine);
+	gate_destroy(machine->gate);
 	mailbox_destroy(&machine->box);
 	machine_config_free(&machine->config);
 	pthread_mutex_destroy(&machine->lock);
@@ -58,18 +79,55 @@ static void machine_run_probe(struct worker_job *job)
 	machine_ended(machine);
 }
 
+static void machine_run_service(struct worker_job *job)
+{
+	service_run(machine_of(job)->service);
+}
+
 /* On a worker: everything the machine holds goes. */
 static void machine_run_release(struct worker_job *job)
 {
 	struct machine *machine = machine_of(job);
+	struct service *service;
 	struct vm *vm;
 
 	pthread_mutex_lock(&machine->lock);
 	vm = machine->vm;
 	machine->vm = NULL;
+	service = machine->service;
+	machine->service = NULL;
 	pthread_mutex_unlock(&machine->lock);
 	vm_destroy(vm);
+	service_destroy(service);
+	machine_leave_network(machine);
 	mailbox_post(&machine->box, MAIL_RELEASED);
+}
+
+static enum capsa_status machine_create_gate(struct machine *machine,
+					     struct capsa_error *error)
+{
+	const struct nic_config *nic = &machine->config.nic;
+	struct net_site site = user_site(nic->mac);
+
+	return gate_create(&machine->gate, &site, nic->policy, error);
+}
+
+static enum capsa_status machine_enter_network(struct machine *machine,
+					       struct capsa_error *error)
+{
+	const struct machine_config *config = &machine->config;
+
+	if (config->has_nic && config->nic.mode == CAPSA_NETWORK_USER)
+		return machine_create_gate(machine, error);
+	if (!config->has_nic || config->nic.mode != CAPSA_NETWORK_SHARED)
+		return CAPSA_STATUS_OK;
+	machine->network = context_enter_network(machine->capsa,
+						 config->nic.network);
+	if (machine->network)
+		return CAPSA_STATUS_OK;
+	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0, "check",
+			 "config", "nics.network",
+			 "no network has this number");
 }
 
 enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
@@ -81,7 +139,10 @@ enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 
 	if (!machine)
 		return error_system(error, ENOMEM, "calloc", NULL);
-	status = machine_config_copy(&machine->config, config, error);
+	status = machine_config_copy(&machine->config, MACHINE_GUEST, config,
+				     error);
+	if (status == CAPSA_STATUS_OK)
+		status = machine_enter_network(machine, error);
 	if (status == CAPSA_STATUS_OK &&
 	    mailbox_add_console(&machine->box, config->console_bytes) < 0)
 		status = error_system(error, ENOMEM, "malloc", "console");
@@ -90,6 +151,32 @@ enum capsa_status machine_create(struct machine **out, struct capsa *capsa,
 		if (!machine->vm)
 			status = error_system(error, ENOMEM, "calloc", NULL);
 	}
+	if (status != CAPSA_STATUS_OK) {
+		machine_free(machine);
+		return status;
+	}
+	*out = machine;
+	return CAPSA_STATUS_OK;
+}
+
+enum capsa_status machine_create_service(
+	struct machine **out, struct capsa *capsa,
+	const struct capsa_machine_config *config, const char *path,
+	struct capsa_error *error)
+{
+	struct machine *machine = machine_new(capsa);
+	enum capsa_status status;
+
+	if (!machine)
+		return error_system(error, ENOMEM, "calloc", NULL);
+	machine->job.run = machine_run_service;
+	status = machine_config_copy(&machine->config, MACHINE_SERVICE, config,
+				     error);
+	if (status == CAPSA_STATUS_OK)
+		status = machine_enter_network(machine, error);
+	if (status == CAPSA_STATUS_OK)
+		status = service_create(&machine->service, machine, path,
+					error);
 	if (status != CAPSA_STATUS_OK) {
 		machine_free(machine);
 		return status;
@@ -152,16 +239,24 @@ void machine_stop(struct machine *machine, enum capsa_exit exit,
 			mailbox_set_error(&machine->box, error);
 		if (machine->vm)
 			vm_command(machine->vm, VM_STOP);
+		if (machine->service)
+			service_stop(machine->service);
 	}
 	pthread_mutex_unlock(&machine->lock);
 }
 
 void machine_ended(struct machine *machine)
 {
-	bool probe = !machine->config.kernel;
+	bool probe;
 	bool release;
 
+	/* Before it may be freed. */
+	if (machine->vm)
+		board_end(&machine->vm->board);
+	if (machine->service)
+		service_end(machine->service);
 	pthread_mutex_lock(&machine->lock);
+	probe = !machine->vm && !machine->service;
 	machine->ended = true;
 	machine->job.run = machine_run_release;
 	release = machine->release_wanted;
@@ -193,10 +288,16 @@ void machine_release(struct machine *machine)
 		workers_queue(machine->capsa->workers, &machine->job);
 }
 
+/* With the lock held. */
+static bool machine_is_running(const struct machine *machine)
+{
+	return machine->loaded && !machine->stopping;
+}
+
 /* With the lock held: the VM to talk to, or NULL. */
 static struct vm *machine_running(struct machine *machine)
 {
-	return machine->loaded && !machine->stopping ? machine->vm : NULL;
+	return machine_is_running(machine) ? machine->vm : NULL;
 }
 
 enum capsa_status machine_press_power(struct machine *machine)
@@ -213,31 +314,33 @@ enum capsa_status machine_press_power(struct machine *machine)
 
 enum capsa_status machine_pause(struct machine *machine, bool pause)
 {
-	struct vm *vm;
+	bool running;
 
 	pthread_mutex_lock(&machine->lock);
-	vm = machine_running(machine);
-	if (vm)
-		vm_command(vm, pause ? VM_PAUSE : VM_RUN);
+	running = machine_is_running(machine);
+	if (running && machine->vm)
+		vm_command(machine->vm, pause ? VM_PAUSE : VM_RUN);
+	if (running && machine->service)
+		service_hold(machine->service, pause);
 	pthread_mutex_unlock(&machine->lock);
-	return vm ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
+	return running ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
 }
 
 enum capsa_status machine_write(struct machine *machine, const uint8_t *input,
 				uint32_t length, uint32_t *accepted)
 {
-	struct vm *vm;
+	bool running;
 
 	*accepted = 0;
 	pthread_mutex_lock(&machine->lock);
-	vm = machine_running(machine);
-	if (vm) {
+	running = machine_is_running(machine);
+	if (running && machine->vm) {
 		*accepted = mailbox_write(&machine->box, input, length);
 		if (*accepted > 0)
-			board_console_input(&vm->board);
+			board_console_input(&machine->vm->board);
 	}
 	pthread_mutex_unlock(&machine->lock);
-	return vm ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
+	return running ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
 }
 
 void machine_stats(struct machine *machine, struct capsa_stats *stats)
@@ -251,8 +354,62 @@ void machine_stats(struct machine *machine, struct capsa_stats *stats)
 	if (machine->vm && machine->loaded) {
 		stats->exits = vm_exits(machine->vm);
 		stats->resident_bytes = memory_resident(&machine->vm->memory);
+		board_stats(&machine->vm->board, stats);
 	}
+	if (machine->service && machine->loaded)
+		service_stats(machine->service, stats);
 	pthread_mutex_unlock(&machine->lock);
+}
+
+/* With the lock held: what guards the machine's way out, or NULL. */
+static struct gate *machine_gate(const struct machine *machine)
+{
+	return machine->network ? network_gate(machine->network)
+				: machine->gate;
+}
+
+enum capsa_status machine_replace_policy(struct machine *machine,
+					 const struct capsa_policy *policy,
+					 struct capsa_error *error)
+{
+	enum capsa_status status = CAPSA_STATUS_STATE;
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	if (gate)
+		status = gate_replace(gate, policy, error);
+	pthread_mutex_unlock(&machine->lock);
+	return status;
+}
+
+enum capsa_status machine_explain(struct machine *machine,
+				  const struct capsa_flow *flow,
+				  const char *name,
+				  struct capsa_decision *decision)
+{
+	enum capsa_status status = CAPSA_STATUS_STATE;
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	if (gate)
+		status = gate_explain(gate, flow, name, decision);
+	pthread_mutex_unlock(&machine->lock);
+	return status;
+}
+
+enum capsa_status machine_policy_log(struct machine *machine,
+				     struct capsa_decision *lines,
+				     uint32_t capacity, uint32_t *count)
+{
+	struct gate *gate;
+
+	pthread_mutex_lock(&machine->lock);
+	gate = machine_gate(machine);
+	*count = gate ? gate_take_log(gate, lines, capacity) : 0;
+	pthread_mutex_unlock(&machine->lock);
+	return gate ? CAPSA_STATUS_OK : CAPSA_STATUS_STATE;
 }
 
 bool machine_drain(struct machine *machine, struct capsa_drained *drained,

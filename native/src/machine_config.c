@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "machine_config_parts.h"
 
 enum {
 	CONSOLE_BYTES_MIN = 4 * 1024,
@@ -14,21 +15,19 @@ enum {
 	CMDLINE_BYTES_MAX = 64 * 1024,
 };
 
-static enum capsa_status config_refuse(struct capsa_error *error,
-				       const char *field, const char *message)
+enum capsa_status config_refuse(struct capsa_error *error, const char *field,
+				const char *message)
 {
-	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0,
-			 "capsa_launch", "config", field, message);
+	return error_set(error, CAPSA_STATUS_INVALID_ARGUMENT, 0, "check",
+			 "config", field, message);
 }
 
-static enum capsa_status config_check(const struct capsa_machine_config *config,
-				      struct capsa_error *error)
+/* The field of a guest's that is outside its range, or NULL. */
+static const char *config_guest_fault(const struct capsa_machine_config *config)
 {
 	const char *field = NULL;
 
-	if (config->size != sizeof(*config) || config->total < config->size)
-		field = "size";
-	else if (config->cpus < 1 || config->cpus > CAPSA_CPUS_MAX)
+	if (config->cpus < 1 || config->cpus > CAPSA_CPUS_MAX)
 		field = "cpus";
 	else if (config->discovery != CAPSA_DISCOVERY_FIRMWARE &&
 		 config->discovery != CAPSA_DISCOVERY_CMDLINE)
@@ -43,14 +42,57 @@ static enum capsa_status config_check(const struct capsa_machine_config *config,
 		field = "kernel";
 	else if (config->flags & ~(uint32_t)CAPSA_MACHINE_BALLOON)
 		field = "flags";
+	return field;
+}
+
+/* The same for a service, which has what the other monitor lacks. */
+static const char *config_service_fault(
+	const struct capsa_machine_config *config)
+{
+	const char *field = NULL;
+
+	if (config->cpus != 0)
+		field = "cpus";
+	else if (config->discovery != 0)
+		field = "discovery";
+	else if (config->console != 0)
+		field = "console";
+	else if (config->console_bytes != 0)
+		field = "console_bytes";
+	else if (config->kernel.length != 0)
+		field = "kernel";
+	else if (config->initrd.length != 0)
+		field = "initrd";
+	else if (config->cmdline.length != 0)
+		field = "cmdline";
+	else if (config->disks.length != 0)
+		field = "disks";
+	else if (config->flags != 0)
+		field = "flags";
+	else if (config->shares.length == 0 && config->nics.length == 0 &&
+		 config->vsock.length == 0)
+		field = "shares";
+	return field;
+}
+
+static enum capsa_status config_check(enum machine_kind kind,
+				      const struct capsa_machine_config *config,
+				      struct capsa_error *error)
+{
+	const char *field;
+
+	if (config->size != sizeof(*config) || config->total < config->size)
+		field = "size";
+	else
+		field = kind == MACHINE_GUEST ? config_guest_fault(config)
+					      : config_service_fault(config);
 	if (!field)
 		return CAPSA_STATUS_OK;
 	return config_refuse(error, field, "the value is outside its range");
 }
 
-/* The start of what a slice names, or NULL if it leaves the buffer. */
-static const void *config_part(const struct capsa_machine_config *config,
-			       struct capsa_slice slice)
+const void *config_part(const struct capsa_machine_config *config,
+			struct capsa_slice slice)
 {
 	if (slice.offset < config->size || slice.offset > config->total ||
 	    slice.length > config->total - slice.offset)
@@ -58,12 +100,10 @@ static const void *config_part(const struct capsa_machine_config *config,
 	return (const uint8_t *)config + slice.offset;
 }
 
-/* A private copy of a slice's text in *out; absent texts stay NULL. */
-static enum capsa_status config_text(char **out,
-				     const struct capsa_machine_config *config,
-				     struct capsa_slice slice,
-				     uint32_t length_max, const char *field,
-				     struct capsa_error *error)
+enum capsa_status config_text(char **out,
+			      const struct capsa_machine_config *config,
+			      struct capsa_slice slice, uint32_t length_max,
+			      const char *field, struct capsa_error *error)
 {
 	const char *start = config_part(config, slice);
 
@@ -81,15 +121,11 @@ static enum capsa_status config_text(char **out,
 	return CAPSA_STATUS_OK;
 }
 
-/*
- * Checks an array of structs that each begin with their size, and sets *start
- * and *count; it may be absent.
- */
-static enum capsa_status config_array(const struct capsa_machine_config *config,
-				      struct capsa_slice slice, size_t size,
-				      uint32_t count_max, const char *field,
-				      const uint8_t **start, uint32_t *count,
-				      struct capsa_error *error)
+enum capsa_status config_array(const struct capsa_machine_config *config,
+			       struct capsa_slice slice, size_t size,
+			       uint32_t count_max, const char *field,
+			       const uint8_t **start, uint32_t *count,
+			       struct capsa_error *error)
 {
 	*count = 0;
 	if (slice.length == 0)
@@ -211,14 +247,19 @@ static enum capsa_status config_texts(struct machine_config *copy,
 	if (status == CAPSA_STATUS_OK)
 		status = config_text(&copy->cmdline, config, config->cmdline,
 				     CMDLINE_BYTES_MAX, "cmdline", error);
+	if (status == CAPSA_STATUS_OK)
+		status = config_text(&copy->vsock, config, config->vsock,
+				     CAPSA_VSOCK_PATH_MAX, "vsock", error);
 	return status;
 }
 
 enum capsa_status machine_config_copy(struct machine_config *copy,
+				      enum machine_kind kind,
 				      const struct capsa_machine_config *config,
 				      struct capsa_error *error)
 {
-	enum capsa_status status = config_check(config, error);
+	enum capsa_status status = config_check(kind, config, error);
+	uint32_t devices;
 
 	*copy = (struct machine_config) { 0 };
 	if (status != CAPSA_STATUS_OK)
@@ -233,9 +274,12 @@ enum capsa_status machine_config_copy(struct machine_config *copy,
 		status = config_disks(copy, config, error);
 	if (status == CAPSA_STATUS_OK)
 		status = config_shares(copy, config, error);
-	if (status == CAPSA_STATUS_OK &&
-	    copy->disk_count + copy->share_count + copy->balloon >
-		    CAPSA_DEVICES_MAX)
+	if (status == CAPSA_STATUS_OK)
+		status = config_nics(copy, config, error);
+	devices = copy->disk_count + copy->share_count + copy->balloon;
+	devices += copy->has_nic;
+	devices += copy->vsock != NULL;
+	if (status == CAPSA_STATUS_OK && devices > CAPSA_DEVICES_MAX)
 		status = config_refuse(error, "shares",
 				       "with the other devices there are too "
 				       "many");
@@ -253,7 +297,9 @@ void machine_config_free(struct machine_config *config)
 		free(config->shares[i].path);
 		free(config->shares[i].tag);
 	}
+	config_free_nic(&config->nic);
 	free(config->kernel);
 	free(config->initrd);
 	free(config->cmdline);
+	free(config->vsock);
 }

@@ -210,6 +210,26 @@ void memory_back(const struct memory *memory, uint64_t address, uint64_t length)
 	(void)madvise((void *)host, end - start, MADV_COLLAPSE);
 }
 
+uint64_t memory_discard(const struct memory *memory, void *host,
+			uint64_t length)
+{
+	uint8_t *bytes = host;
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t head = -(uintptr_t)bytes % page;
+	uint64_t whole = length < head ? 0 : (length - head) & -page;
+	int result;
+
+	if (whole == 0)
+		return 0;
+	if (memory->fd >= 0)
+		result = fallocate(
+			memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			bytes + head - memory->mapping, (off_t)whole);
+	else
+		result = madvise(bytes + head, whole, MADV_DONTNEED);
+	return result == 0 ? whole : 0;
+}
+
 uint64_t memory_resident(const struct memory *memory)
 {
 	struct stat file;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -162,6 +163,65 @@ static void backing_changes_no_byte(void)
 	memory_destroy(&memory);
 }
 
+/* From the host's point of view, of a range that is backed everywhere. */
+static void whole_pages_are_given_back(void)
+{
+	const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	const struct {
+		uint64_t address, length, start, end; /* given back */
+	} asked[] = {
+		{ 8 * MIB, MIB, 8 * MIB, 9 * MIB },
+		{ 8 * MIB, page, 8 * MIB, 8 * MIB + page },
+		{ 8 * MIB - 1, page + 2, 8 * MIB, 8 * MIB + page },
+		{ 8 * MIB + 1, 3 * page, 8 * MIB + page, 8 * MIB + 3 * page },
+		{ 8 * MIB + 1, 2 * page - 2, 0, 0 },
+		{ 8 * MIB, page - 1, 0, 0 },
+		{ 8 * MIB + 1, 1, 0, 0 },
+		{ 8 * MIB, 0, 0, 0 },
+		{ 0, 16 * MIB, 0, 16 * MIB },
+	};
+	struct memory memory;
+
+	CHECK(create(&memory, 16 * MIB, NULL) == CAPSA_STATUS_OK);
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++) {
+		uint64_t given = asked[i].end - asked[i].start;
+		size_t wrong = 0;
+
+		memset(memory.mapping, 'm', 16 * MIB);
+		CHECK(memory_discard(&memory,
+				     memory_at(&memory, asked[i].address,
+					       asked[i].length),
+				     asked[i].length) == given);
+		CHECK(memory_resident(&memory) == 16 * MIB - given);
+		for (uint64_t at = 0; at < 16 * MIB; at += page / 2) {
+			bool gone = at >= asked[i].start && at < asked[i].end;
+
+			wrong += memory.mapping[at] != (gone ? 0 : 'm');
+		}
+		CHECK(wrong == 0);
+	}
+	memory_destroy(&memory);
+}
+
+/* What is given back in the upper range is not the lower one's. */
+static void pages_above_the_hole_are_given_back(void)
+{
+	struct memory memory;
+	uint64_t before;
+
+	CHECK(create(&memory, 5 * GIB, NULL) == CAPSA_STATUS_OK);
+	memset(memory_at(&memory, MIB, 4 * MIB), 'l', 4 * MIB);
+	memset(memory_at(&memory, 4 * GIB + MIB, 4 * MIB), 'h', 4 * MIB);
+	before = memory_resident(&memory);
+	CHECK(memory_discard(&memory,
+			     memory_at(&memory, 4 * GIB + MIB, 4 * MIB),
+			     4 * MIB) == 4 * MIB);
+	CHECK(memory_resident(&memory) == before - 4 * MIB);
+	CHECK(*(char *)memory_at(&memory, 4 * GIB + MIB, 1) == 0);
+	CHECK(*(char *)memory_at(&memory, MIB, 1) == 'l');
+	memory_destroy(&memory);
+}
+
 static void its_file_is_sealed_and_private(void)
 {
 	struct memory memory;
@@ -229,6 +289,8 @@ int main(void)
 	TEST(what_is_written_is_read);
 	TEST(only_touched_pages_are_resident);
 	TEST(backing_changes_no_byte);
+	TEST(whole_pages_are_given_back);
+	TEST(pages_above_the_hole_are_given_back);
 	TEST(its_file_is_sealed_and_private);
 	TEST(sizes_are_checked);
 	TEST(more_than_the_host_maps_is_an_error);

@@ -1,27 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "virtio/vhost_user.h"
 
-#include <fcntl.h>
-#include <linux/memfd.h>
-#include <sys/socket.h>
+#include "fake_front.h"
 
-#include "fake_driver.h"
-#include "tap.h"
-#include "virtio/vhost_user_protocol.h"
-
-enum {
-	QUEUES = 2,
-	SIZE = 16,
-	RING = 0x10000, /* guest physical, as all below */
-	DATA = 0x40000,
-	MEMORY = 0x100000,
-	USER = 0x7000000, /* what the peer calls address 0 */
-};
+enum { ECHO_CONFIG = 8 };
 
 /* Gives every buffer back with a length of 1; counters are atomic. */
 struct echo {
 	struct virtio_device device;
 	uint32_t activations;
+	uint32_t resets;
 	bool *destroyed;
 };
 
@@ -48,7 +36,16 @@ static void echo_notify(struct virtio_device *device, uint32_t index)
 
 static void echo_reset(struct virtio_device *device)
 {
+	__atomic_fetch_add(&((struct echo *)device)->resets, 1,
+			   __ATOMIC_SEQ_CST);
+}
+
+static void echo_config_read(struct virtio_device *device, uint32_t offset,
+			     uint8_t *data, uint32_t length)
+{
 	(void)device;
+	for (uint32_t i = 0; i < length; i++)
+		data[i] = (uint8_t)(offset + i);
 }
 
 static void echo_destroy(struct virtio_device *device)
@@ -60,11 +57,13 @@ static void echo_destroy(struct virtio_device *device)
 static const struct virtio_device_ops echo_ops = {
 	.device_id = 4,
 	.features = UINT64_C(1) << 5,
-	.queue_count = QUEUES,
+	.queue_count = FRONT_QUEUES,
 	.queue_size_max = 64,
+	.config_size = ECHO_CONFIG,
 	.activate = echo_activate,
 	.notify = echo_notify,
 	.reset = echo_reset,
+	.config_read = echo_config_read,
 	.destroy = echo_destroy,
 };
 
@@ -72,247 +71,75 @@ static struct loop *loop;
 static struct echo *echo;
 static bool destroyed;
 static struct vhost_user *user;
-static int peer; /* our end of the socket */
-static int memory_fd;
-static struct memory memory; /* the guest's, as the peer sees it */
-static int kick_fds[QUEUES];
-static int call_fds[QUEUES];
-static struct fake_queue queues[QUEUES];
+static struct fake_front front;
+static int served; /* the server's end of the socket */
+static int farewells;
 
-static int make_memory(uint64_t size, int seals)
+static void peer_gone(void *owner)
 {
-	int fd = memfd_create("guest", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	CHECK(fd >= 0 && ftruncate(fd, (off_t)size) == 0);
-	CHECK(seals == 0 || fcntl(fd, F_ADD_SEALS, seals) == 0);
-	return fd;
+	__atomic_fetch_add((int *)owner, 1, __ATOMIC_SEQ_CST);
 }
 
-static void set_up(void)
+static void set_up_hidden(bool shows_config)
 {
-	int pair[2];
+	struct vhost_user_peer peer = { .queue_count = FRONT_QUEUES,
+					.shows_config = shows_config,
+					.gone = peer_gone,
+					.owner = &farewells };
 
+	farewells = 0;
 	destroyed = false;
-	CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-	peer = pair[0];
-	memory_fd = make_memory(MEMORY, F_SEAL_SHRINK);
-	memory = (struct memory) { .fd = -1, .range_count = 1 };
-	memory.ranges[0] = (struct memory_range) {
-		.size = MEMORY,
-		.host = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED,
-			     memory_fd, 0),
-	};
-	for (uint32_t i = 0; i < QUEUES; i++) {
-		kick_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		call_fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		queues[i] = fake_queue(&memory, RING + i * FAKE_RING_BYTES,
-				       SIZE);
-	}
+	served = front_listen();
+	front_create(&front, front_connect(served));
+	peer.socket = served;
 	echo = calloc(1, sizeof(*echo));
 	echo->device.ops = &echo_ops;
 	echo->destroyed = &destroyed;
 	CHECK(loop_create(&loop) == 0);
-	CHECK(vhost_user_create(&user, &echo->device, QUEUES, pair[1], loop) ==
-	      0);
+	CHECK(vhost_user_create(&user, &echo->device, &peer, loop) == 0);
+}
+
+static void set_up(void)
+{
+	set_up_hidden(true);
 }
 
 static void tear_down(void)
 {
 	vhost_user_destroy(user);
-	CHECK(destroyed);
+	CHECK(destroyed && farewells == 1);
 	loop_destroy(loop);
-	close(peer);
-	close(memory_fd);
-	munmap(memory.ranges[0].host, MEMORY);
-	for (uint32_t i = 0; i < QUEUES; i++) {
-		close(kick_fds[i]);
-		close(call_fds[i]);
-	}
-}
-
-/* Sends a message with descriptors. */
-static void tell(uint32_t request, uint32_t flags, const void *payload,
-		 uint32_t size, const int *fds, uint32_t fd_count)
-{
-	struct vhost_user_header header = { request, 1 | flags, size };
-	uint8_t bytes[sizeof(header) + 512];
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int) * 16)];
-	} control = { 0 };
-	struct iovec buffer = { bytes, sizeof(header) + size };
-	struct msghdr message = { .msg_iov = &buffer, .msg_iovlen = 1 };
-
-	memcpy(bytes, &header, sizeof(header));
-	if (size > 0)
-		memcpy(bytes + sizeof(header), payload, size);
-	if (fd_count > 0) {
-		struct cmsghdr *part = &control.align;
-
-		part->cmsg_level = SOL_SOCKET;
-		part->cmsg_type = SCM_RIGHTS;
-		part->cmsg_len = CMSG_LEN(sizeof(int) * fd_count);
-		memcpy(CMSG_DATA(part), fds, sizeof(int) * fd_count);
-		message.msg_control = control.bytes;
-		message.msg_controllen = CMSG_SPACE(sizeof(int) * fd_count);
-	}
-	(void)!sendmsg(peer, &message, MSG_NOSIGNAL);
-}
-
-/* Waits for the answer; false: the other side has hung up. */
-static bool hear(uint32_t request, void *payload, uint32_t size)
-{
-	struct vhost_user_header header;
-
-	if (recv(peer, &header, sizeof(header), MSG_WAITALL) !=
-	    (ssize_t)sizeof(header))
-		return false;
-	CHECK(header.request == request && header.flags == 5 &&
-	      header.size == size);
-	return recv(peer, payload, size, MSG_WAITALL) == (ssize_t)size;
-}
-
-static uint64_t ask(uint32_t request)
-{
-	uint64_t number = 0;
-
-	tell(request, 0, NULL, 0, NULL, 0);
-	CHECK(hear(request, &number, sizeof(number)));
-	return number;
-}
-
-/* Whether a message is taken; asks for an acknowledgement. */
-static bool takes(uint32_t request, const void *payload, uint32_t size,
-		  const int *fds, uint32_t fd_count)
-{
-	uint64_t refused = 1;
-
-	tell(request, VHOST_USER_NEED_REPLY, payload, size, fds, fd_count);
-	return hear(request, &refused, sizeof(refused)) && refused == 0;
-}
-
-static bool takes_number(uint32_t request, uint64_t number)
-{
-	return takes(request, &number, sizeof(number), NULL, 0);
-}
-
-static bool takes_vring(uint32_t request, uint32_t index, uint32_t value)
-{
-	const struct vhost_user_vring vring = { index, value };
-
-	return takes(request, &vring, sizeof(vring), NULL, 0);
-}
-
-static bool takes_fd(uint32_t request, uint64_t index, int fd)
-{
-	return takes(request, &index, sizeof(index), &fd, 1);
-}
-
-static struct vhost_user_table table_of(uint32_t count)
-{
-	struct vhost_user_table table = { .count = count };
-
-	table.regions[0] = (struct vhost_user_region) { .size = MEMORY,
-							.user = USER };
-	return table;
-}
-
-static bool takes_table(const struct vhost_user_table *table, const int *fds,
-			uint32_t fd_count)
-{
-	return takes(VHOST_USER_SET_MEM_TABLE, table,
-		     (uint32_t)(8 + table->count * sizeof(table->regions[0])),
-		     fds, fd_count);
-}
-
-static bool takes_memory(void)
-{
-	const struct vhost_user_table table = table_of(1);
-
-	return takes_table(&table, &memory_fd, 1);
-}
-
-static bool takes_address(uint32_t index)
-{
-	const struct virtqueue_layout *layout = &queues[index].layout;
-	const struct vhost_user_vring_address address = {
-		.index = index,
-		.descriptors = USER + layout->descriptors,
-		.used = USER + layout->used,
-		.available = USER + layout->available,
-	};
-
-	return takes(VHOST_USER_SET_VRING_ADDR, &address, sizeof(address), NULL,
-		     0);
-}
-
-static void greet(void)
-{
-	uint64_t features = ask(VHOST_USER_GET_FEATURES);
-
-	CHECK(features >> VHOST_USER_F_PROTOCOL_FEATURES & 1);
-	CHECK(features >> 5 & 1);
-	CHECK((ask(VHOST_USER_GET_PROTOCOL_FEATURES) & 9) == 9);
-	CHECK(ask(VHOST_USER_GET_QUEUE_NUM) == QUEUES);
-	CHECK(takes_number(VHOST_USER_SET_PROTOCOL_FEATURES, 9));
-	CHECK(takes(VHOST_USER_SET_OWNER, NULL, 0, NULL, 0));
-	CHECK(takes_number(VHOST_USER_SET_FEATURES, FAKE_FEATURES));
-}
-
-static void start_queue(uint32_t index, uint32_t base)
-{
-	CHECK(takes_vring(VHOST_USER_SET_VRING_NUM, index, SIZE));
-	CHECK(takes_vring(VHOST_USER_SET_VRING_BASE, index, base));
-	CHECK(takes_address(index));
-	CHECK(takes_fd(VHOST_USER_SET_VRING_KICK, index, kick_fds[index]));
-	CHECK(takes_fd(VHOST_USER_SET_VRING_CALL, index, call_fds[index]));
-	CHECK(takes_vring(VHOST_USER_SET_VRING_ENABLE, index, 1));
-}
-
-static void bring_up(void)
-{
-	greet();
-	CHECK(takes_memory());
-	for (uint32_t i = 0; i < QUEUES; i++)
-		start_queue(i, 0);
+	front_destroy(&front);
+	close(served);
 }
 
 /* Waits for the answer to a request, whose notification is up to the caller. */
 static bool answered(uint32_t index, uint16_t head)
 {
-	struct fake_queue *queue = &queues[index];
 	struct vring_used_elem element;
 
-	fake_want_interrupt(queue, queue->collected);
-	while (!fake_collect(queue, &element)) {
-		struct pollfd called = { .fd = call_fds[index],
-					 .events = POLLIN };
-		eventfd_t count;
-
-		if (poll(&called, 1, FAKE_WAIT_MS) != 1)
-			return false;
-		eventfd_read(call_fds[index], &count);
-	}
-	return element.id == head && element.len == 1;
+	return front_await(&front, index, &element) && element.id == head &&
+	       element.len == 1;
 }
 
 static void offer(uint32_t index, uint16_t head)
 {
-	fake_descriptor(&queues[index].descriptors[head], DATA, 16,
+	fake_descriptor(&front.queues[index].descriptors[head], FRONT_DATA, 16,
 			VRING_DESC_F_WRITE, 0);
-	fake_offer(&queues[index], head);
+	fake_offer(&front.queues[index], head);
 }
 
 static void requests_are_served(void)
 {
 	set_up();
-	bring_up();
+	CHECK(front_ask(&front, VHOST_USER_GET_FEATURES) >> 5 & 1);
+	front_bring_up(&front);
 	for (uint16_t i = 0; i < 100; i++) {
-		uint32_t index = i % QUEUES;
+		uint32_t index = i % FRONT_QUEUES;
 
-		offer(index, i % SIZE);
-		eventfd_write(kick_fds[index], 1);
-		CHECK(answered(index, i % SIZE));
+		offer(index, i % FRONT_SIZE);
+		eventfd_write(front.kick_fds[index], 1);
+		CHECK(answered(index, i % FRONT_SIZE));
 	}
 	tear_down();
 }
@@ -323,14 +150,14 @@ static void nothing_is_served_too_early(void)
 	struct vring_used_elem element;
 
 	set_up();
-	greet();
-	CHECK(takes_memory());
+	front_greet(&front);
+	CHECK(front_takes_memory(&front));
 	offer(0, 3);
-	start_queue(0, 0);
-	eventfd_write(kick_fds[0], 1);
+	front_start_queue(&front, 0, 0);
+	eventfd_write(front.kick_fds[0], 1);
 	fake_loop_turn(loop);
-	CHECK(!fake_collect(&queues[0], &element));
-	start_queue(1, 0);
+	CHECK(!fake_collect(&front.queues[0], &element));
+	front_start_queue(&front, 1, 0);
 	CHECK(answered(0, 3));
 	CHECK(echo->activations == 1);
 	tear_down();
@@ -342,37 +169,127 @@ static void rings_go_on_where_they_were(void)
 	struct vhost_user_vring vring = { 0, 0 };
 
 	set_up();
-	bring_up();
+	front_bring_up(&front);
 	for (uint16_t round = 0; round < 5; round++) {
 		struct vring_used_elem element;
 
 		offer(0, round);
-		eventfd_write(kick_fds[0], 1);
+		eventfd_write(front.kick_fds[0], 1);
 		CHECK(answered(0, round));
 		vring = (struct vhost_user_vring) { 0, 0 };
-		tell(VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring), NULL,
-		     0);
-		CHECK(hear(VHOST_USER_GET_VRING_BASE, &vring, sizeof(vring)));
+		front_tell(&front, VHOST_USER_GET_VRING_BASE, 0, &vring,
+			   sizeof(vring), NULL, 0);
+		CHECK(front_hear(&front, VHOST_USER_GET_VRING_BASE, &vring,
+				 sizeof(vring)));
 		CHECK(vring.index == 0 && vring.value == 2 * round + 1u);
 		offer(0, (uint16_t)(round + 8));
-		eventfd_write(kick_fds[0], 1);
+		eventfd_write(front.kick_fds[0], 1);
 		fake_loop_turn(loop);
-		CHECK(!fake_collect(&queues[0], &element));
-		start_queue(0, vring.value);
+		CHECK(!fake_collect(&front.queues[0], &element));
+		front_start_queue(&front, 0, vring.value);
 		CHECK(answered(0, (uint16_t)(round + 8)));
 	}
 	tear_down();
 }
 
+static void rest(uint32_t index)
+{
+	struct vhost_user_vring vring = { index, 0 };
+
+	front_tell(&front, VHOST_USER_GET_VRING_BASE, 0, &vring, sizeof(vring),
+		   NULL, 0);
+	CHECK(front_hear(&front, VHOST_USER_GET_VRING_BASE, &vring,
+			 sizeof(vring)));
+}
+
+/* The front-end does not say why. */
+static void rings_that_rest_are_a_reset_unless_it_is_told(void)
+{
+	set_up();
+	front_bring_up(&front);
+	CHECK(echo->resets == 0);
+	rest(0);
+	CHECK(echo->resets == 1);
+	front_start_queue(&front, 0, 0);
+	vhost_user_hold(user, true);
+	rest(0);
+	rest(1);
+	CHECK(echo->resets == 1);
+	vhost_user_hold(user, false);
+	front_start_queue(&front, 0, 0);
+	front_start_queue(&front, 1, 0);
+	CHECK(echo->resets == 1);
+	rest(1);
+	CHECK(echo->resets == 2);
+	tear_down();
+}
+
+static bool shows(uint32_t offset, uint32_t size)
+{
+	struct vhost_user_config config = { .offset = offset, .size = size };
+	const uint32_t bytes = 12 + size;
+
+	front_tell(&front, VHOST_USER_GET_CONFIG, 0, &config, bytes, NULL, 0);
+	memset(&config, 0xff, sizeof(config));
+	if (!front_hear(&front, VHOST_USER_GET_CONFIG, &config, bytes))
+		return false;
+	CHECK(config.offset == offset && config.size == size);
+	for (uint32_t i = 0; i < size; i++)
+		CHECK(config.bytes[i] == (uint8_t)(offset + i));
+	return true;
+}
+
+static void configuration_is_shown_to_who_asks(void)
+{
+	static const uint32_t outside[][2] = {
+		{ 0, ECHO_CONFIG + 1 },       { 1, ECHO_CONFIG },
+		{ ECHO_CONFIG + 1, 0 },       { UINT32_MAX, 2 },
+		{ 0, VHOST_USER_CONFIG_MAX },
+	};
+
+	set_up();
+	CHECK(front_ask(&front, VHOST_USER_GET_PROTOCOL_FEATURES) >>
+		      VHOST_USER_PROTOCOL_F_CONFIG &
+	      1);
+	CHECK(shows(0, ECHO_CONFIG) && shows(3, 2) && shows(ECHO_CONFIG, 0));
+	tear_down();
+	for (uint32_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+		set_up();
+		CHECK(!shows(outside[i][0], outside[i][1]));
+		tear_down();
+	}
+	set_up_hidden(false);
+	CHECK((front_ask(&front, VHOST_USER_GET_PROTOCOL_FEATURES) >>
+		       VHOST_USER_PROTOCOL_F_CONFIG &
+	       1) == 0);
+	CHECK(!shows(0, 1));
+	tear_down();
+}
+
+/* About when somebody has connected, and after. */
+static void shutting_it_down_ends_it(void)
+{
+	for (int round = 0; round < 200; round++) {
+		set_up();
+		if (round % 2 > 0)
+			(void)front_ask(&front, VHOST_USER_GET_FEATURES);
+		shutdown(served, SHUT_RDWR);
+		CHECK(!front_takes_number(&front, VHOST_USER_SET_FEATURES,
+					  FAKE_FEATURES) ||
+		      round % 2 == 0);
+		tear_down();
+	}
+}
+
 static void memory_may_change_while_it_runs(void)
 {
 	set_up();
-	bring_up();
+	front_bring_up(&front);
 	for (uint16_t i = 0; i < 20; i++) {
-		CHECK(takes_memory());
-		offer(1, i % SIZE);
-		eventfd_write(kick_fds[1], 1);
-		CHECK(answered(1, i % SIZE));
+		CHECK(front_takes_memory(&front));
+		offer(1, i % FRONT_SIZE);
+		eventfd_write(front.kick_fds[1], 1);
+		CHECK(answered(1, i % FRONT_SIZE));
 	}
 	tear_down();
 }
@@ -384,26 +301,26 @@ static void memory_that_is_not_safe_is_refused(void)
 	int fds[9];
 
 	set_up();
-	greet();
-	fds[0] = make_memory(MEMORY, 0);
-	table = table_of(1);
-	CHECK(!takes_table(&table, fds, 1));
+	front_greet(&front);
+	fds[0] = front_memory(FRONT_MEMORY, 0);
+	table = front_table(1);
+	CHECK(!front_takes_table(&front, &table, fds, 1));
 	close(fds[0]);
 	tear_down();
 
 	set_up();
 	fds[0] = open("/dev/zero", O_RDWR | O_CLOEXEC);
-	table = table_of(1);
-	CHECK(!takes_table(&table, fds, 1));
+	table = front_table(1);
+	CHECK(!front_takes_table(&front, &table, fds, 1));
 	close(fds[0]);
 	tear_down();
 
 	for (uint32_t i = 0; i < 7; i++) {
 		set_up();
-		table = table_of(1);
+		table = front_table(1);
 		switch (i) {
 		case 0:
-			table.regions[0].size = MEMORY + 4096;
+			table.regions[0].size = FRONT_MEMORY + 4096;
 			break;
 		case 1:
 			table.regions[0].offset = UINT64_MAX;
@@ -426,14 +343,14 @@ static void memory_that_is_not_safe_is_refused(void)
 			table.regions[1] = table.regions[0];
 			break;
 		}
-		fds[0] = fds[1] = memory_fd;
-		CHECK(!takes_table(&table, fds, table.count));
+		fds[0] = fds[1] = front.memory_fd;
+		CHECK(!front_takes_table(&front, &table, fds, table.count));
 		tear_down();
 	}
 
 	set_up();
-	table = table_of(1);
-	CHECK(!takes_table(&table, NULL, 0));
+	table = front_table(1);
+	CHECK(!front_takes_table(&front, &table, NULL, 0));
 	tear_down();
 }
 
@@ -449,29 +366,31 @@ static void broken_messages_end_the_talk(void)
 
 	for (uint32_t i = 0; i < 3; i++) {
 		set_up();
-		CHECK(send(peer, headers[i], sizeof(huge), MSG_NOSIGNAL) > 0);
-		CHECK(recv(peer, &byte, 1, 0) <= 0);
+		CHECK(send(front.socket, headers[i], sizeof(huge),
+			   MSG_NOSIGNAL) > 0);
+		CHECK(recv(front.socket, &byte, 1, 0) <= 0);
 		tear_down();
 	}
 	set_up();
-	CHECK(!takes(VHOST_USER_SET_FEATURES, NULL, 0, NULL, 0));
+	CHECK(!front_takes(&front, VHOST_USER_SET_FEATURES, NULL, 0, NULL, 0));
 	tear_down();
 	set_up();
-	CHECK(!takes_number(VHOST_USER_SET_FEATURES, UINT64_MAX));
+	CHECK(!front_takes_number(&front, VHOST_USER_SET_FEATURES, UINT64_MAX));
 	tear_down();
 	set_up();
-	CHECK(!takes_number(VHOST_USER_SET_FEATURES, 0));
+	CHECK(!front_takes_number(&front, VHOST_USER_SET_FEATURES, 0));
 	tear_down();
 	set_up();
-	CHECK(!takes_vring(VHOST_USER_SET_VRING_NUM, QUEUES, SIZE));
+	CHECK(!front_takes_vring(&front, VHOST_USER_SET_VRING_NUM, FRONT_QUEUES,
+				 FRONT_SIZE));
 	tear_down();
 	set_up();
-	CHECK(!takes_vring(VHOST_USER_SET_VRING_BASE, 0, 65536));
+	CHECK(!front_takes_vring(&front, VHOST_USER_SET_VRING_BASE, 0, 65536));
 	tear_down();
 	set_up();
-	tell(VHOST_USER_GET_VRING_BASE, 0, "\xff\xff\xff\xff\0\0\0\0", 8, NULL,
-	     0);
-	CHECK(recv(peer, &byte, 1, 0) <= 0);
+	front_tell(&front, VHOST_USER_GET_VRING_BASE, 0,
+		   "\xff\xff\xff\xff\0\0\0\0", 8, NULL, 0);
+	CHECK(recv(front.socket, &byte, 1, 0) <= 0);
 	tear_down();
 }
 
@@ -486,19 +405,22 @@ static void notifications_must_be_eventfds(void)
 					  : VHOST_USER_SET_VRING_CALL;
 
 		set_up();
-		CHECK(!takes_fd(request, 0, pipes[0]));
+		CHECK(!front_takes_fd(&front, request, 0, pipes[0]));
 		tear_down();
 		set_up();
-		CHECK(!takes_number(request, 0));
+		CHECK(!front_takes_number(&front, request, 0));
 		tear_down();
 		set_up();
-		CHECK(!takes_fd(request, QUEUES, kick_fds[0]));
+		CHECK(!front_takes_fd(&front, request, FRONT_QUEUES,
+				      front.kick_fds[0]));
 		tear_down();
 		set_up();
-		CHECK(!takes_fd(request, VHOST_USER_VRING_NO_FD, kick_fds[0]));
+		CHECK(!front_takes_fd(&front, request, VHOST_USER_VRING_NO_FD,
+				      front.kick_fds[0]));
 		tear_down();
 		set_up();
-		CHECK(takes_number(request, VHOST_USER_VRING_NO_FD));
+		CHECK(front_takes_number(&front, request,
+					 VHOST_USER_VRING_NO_FD));
 		tear_down();
 	}
 	close(pipes[0]);
@@ -509,25 +431,25 @@ static void rings_outside_of_memory_are_refused(void)
 {
 	struct vhost_user_vring_address address = {
 		.index = 0,
-		.descriptors = USER + MEMORY - 16,
-		.used = USER + queues[0].layout.used,
-		.available = USER + queues[0].layout.available,
+		.descriptors = FRONT_USER + FRONT_MEMORY - 16,
+		.used = FRONT_USER + front.queues[0].layout.used,
+		.available = FRONT_USER + front.queues[0].layout.available,
 	};
 
 	set_up();
-	bring_up();
-	CHECK(!takes(VHOST_USER_SET_VRING_ADDR, &address, sizeof(address), NULL,
-		     0));
+	front_bring_up(&front);
+	CHECK(!front_takes(&front, VHOST_USER_SET_VRING_ADDR, &address,
+			   sizeof(address), NULL, 0));
 	tear_down();
 	set_up();
-	bring_up();
+	front_bring_up(&front);
 	address.descriptors = 0;
-	CHECK(!takes(VHOST_USER_SET_VRING_ADDR, &address, sizeof(address), NULL,
-		     0));
+	CHECK(!front_takes(&front, VHOST_USER_SET_VRING_ADDR, &address,
+			   sizeof(address), NULL, 0));
 	tear_down();
 	set_up();
-	bring_up();
-	CHECK(!takes_vring(VHOST_USER_SET_VRING_NUM, 0, 3));
+	front_bring_up(&front);
+	CHECK(!front_takes_vring(&front, VHOST_USER_SET_VRING_NUM, 0, 3));
 	tear_down();
 }
 
@@ -539,12 +461,13 @@ static void descriptors_do_not_pile_up(void)
 	int after;
 
 	set_up();
-	greet();
+	front_greet(&front);
 	before = dup(0);
 	for (int i = 0; i < 100; i++)
-		CHECK(takes(VHOST_USER_SET_OWNER, NULL, 0, fds, 8));
+		CHECK(front_takes(&front, VHOST_USER_SET_OWNER, NULL, 0, fds,
+				  8));
 	/* They are closed after the answer, before the next message. */
-	CHECK(ask(VHOST_USER_GET_QUEUE_NUM) == QUEUES);
+	CHECK(front_ask(&front, VHOST_USER_GET_QUEUE_NUM) == FRONT_QUEUES);
 	after = dup(0);
 	CHECK(after == before + 1);
 	close(before);
@@ -556,12 +479,12 @@ static void it_ends_with_requests_under_way(void)
 {
 	for (int round = 0; round < 200; round++) {
 		set_up();
-		bring_up();
-		for (uint16_t i = 0; i < SIZE; i++)
+		front_bring_up(&front);
+		for (uint16_t i = 0; i < FRONT_SIZE; i++)
 			offer(0, i);
-		eventfd_write(kick_fds[0], 1);
+		eventfd_write(front.kick_fds[0], 1);
 		if (round % 2)
-			shutdown(peer, SHUT_RDWR);
+			shutdown(front.socket, SHUT_RDWR);
 		tear_down();
 	}
 }
@@ -571,6 +494,9 @@ int main(void)
 	TEST(requests_are_served);
 	TEST(nothing_is_served_too_early);
 	TEST(rings_go_on_where_they_were);
+	TEST(rings_that_rest_are_a_reset_unless_it_is_told);
+	TEST(configuration_is_shown_to_who_asks);
+	TEST(shutting_it_down_ends_it);
 	TEST(memory_may_change_while_it_runs);
 	TEST(memory_that_is_not_safe_is_refused);
 	TEST(broken_messages_end_the_talk);

@@ -4,10 +4,10 @@
 #include <linux/virtio_console.h>
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 
 #include "fake_console.h"
 #include "fake_driver.h"
+#include "stopped_loop.h"
 #include "tap.h"
 
 enum {
@@ -161,29 +161,9 @@ static void long_output_is_exact(void)
 	tear_down();
 }
 
-struct pause {
-	struct loop_source source;
-	sem_t paused;
-	sem_t go_on;
-};
-
-static void pause_ready(struct loop_source *source)
-{
-	struct pause *pause = (struct pause *)source;
-	eventfd_t count;
-
-	eventfd_read(source->fd, &count);
-	sem_post(&pause->paused);
-	sem_wait(&pause->go_on);
-}
-
-/* The loop stands still, so that a turn can be taken by hand and measured. */
 static void a_turn_of_output_is_bounded(void)
 {
-	struct pause pause = {
-		.source = { .fd = eventfd(1, EFD_CLOEXEC),
-			    .ready = pause_ready },
-	};
+	struct stopped_loop stop;
 
 	set_up(FAKE_FEATURES);
 	for (uint16_t i = 0; i < SIZE; i++)
@@ -191,23 +171,15 @@ static void a_turn_of_output_is_bounded(void)
 				FAKE_RANGE,
 				i < SIZE - 1 ? VRING_DESC_F_NEXT : 0,
 				(uint16_t)(i + 1));
-	sem_init(&pause.paused, 0, 0);
-	sem_init(&pause.go_on, 0, 0);
-	CHECK(loop_add(loop, &pause.source) == 0);
-	sem_wait(&pause.paused);
+	stopped_loop_begin(&stop, loop);
 	fake_offer(&queues[TRANSMIT], 0);
+	notify(TRANSMIT);
 	for (size_t turn = 1; turn <= 64; turn++) {
-		pthread_mutex_lock(&device->lock);
-		device->ops->notify(device, TRANSMIT);
-		pthread_mutex_unlock(&device->lock);
+		CHECK(stopped_loop_turn(mmio, device, TRANSMIT));
 		CHECK(host.output_length == turn * 256 * 1024);
 		CHECK(queues[TRANSMIT].used->idx == (turn == 64));
 	}
-	sem_post(&pause.go_on);
-	loop_remove(loop, &pause.source);
-	close(pause.source.fd);
-	sem_destroy(&pause.paused);
-	sem_destroy(&pause.go_on);
+	stopped_loop_end(&stop);
 	tear_down();
 }
 

@@ -5,13 +5,10 @@
 import * as Debian from "@capsa/guest/Debian"
 import * as GuestImages from "@capsa/guest/GuestImages"
 import * as Initrd from "@capsa/guest/Initrd"
-import { Lab } from "@capsa/lab"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
+import { inLab } from "../lab/run.ts"
 import { compare } from "../report.ts"
 import { Sides } from "./samples.ts"
 
@@ -28,9 +25,7 @@ const writeInitrd = Effect.fnUntraced(function* (file: string) {
   yield* fs.writeFile(file, Initrd.encode({ init: new TextEncoder().encode(init), busybox, modules: [] }))
 })
 
-const text = <E>(stream: Stream.Stream<Uint8Array, E>) => Stream.mkString(Stream.decodeText(stream))
-
-const boots = Effect.scoped(
+export const rows = Effect.scoped(
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
@@ -38,17 +33,12 @@ const boots = Effect.scoped(
     const folder = yield* fs.makeTempDirectoryScoped({ prefix: "capsa-benchmark." })
     const initrd = path.join(folder, "initrd")
     yield* writeInitrd(initrd)
-    const run = yield* Lab.runInLab({
-      command: [process.execPath, inside, vmlinux, "/benchmark/initrd", String(rounds)],
-      workingFolder: path.dirname(inside),
-      environment: { PATH: "/usr/bin:/bin", HOME: "/root" },
-      mounts: [{ host: folder, guest: "/benchmark" }],
-      icount: true
-    })
-    const [output, complaints] = yield* Effect.all([text(run.stdout), text(run.stderr)], { concurrency: 2 })
-    const status = yield* run.exitCode
-    if (status !== 0) return yield* Effect.dieMessage(`the benchmark ended with ${status}:\n${complaints}`)
-    const { capsa, qemu } = yield* Schema.decode(Schema.parseJson(Sides))(output)
+    const part = {
+      program: inside,
+      arguments: [vmlinux, "/benchmark/initrd", String(rounds)],
+      mounts: [{ host: folder, guest: "/benchmark" }]
+    }
+    const { capsa, qemu } = yield* inLab(part, Sides)
     return (["kernel", "init", "exit"] as const).flatMap((point) =>
       compare(
         { kernel: "launch to first console byte", init: "launch to init", exit: "launch to exit" }[point],
@@ -59,11 +49,4 @@ const boots = Effect.scoped(
       )
     )
   })
-)
-
-/** A lab that loses a guest may stand still for good. */
-export const rows = boots.pipe(
-  Effect.timeoutOption("10 minutes"),
-  Effect.repeat({ until: Option.isSome, times: 2 }),
-  Effect.flatMap(Option.match({ onNone: () => Effect.dieMessage("the lab stood still"), onSome: Effect.succeed }))
 )

@@ -5,13 +5,12 @@
  * Arguments: kernel, initrd, rounds. In the lab's virtual time, waiting for the host would count as time; so all
  * that both sides open is put into memory first.
  */
-import { copyFileSync, mkdirSync } from "node:fs"
-import { basename, join } from "node:path"
 import * as BootPlan from "@capsa/core/BootPlan"
 import { Kvm, Vm } from "capsa"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import { inMemory, qemuInMemory } from "../lab/memory.ts"
 import { bootParameters, type Samples, type Sides } from "./samples.ts"
 
 const [kernelFile = "", initrdFile = "", rounds = "10"] = process.argv.slice(2)
@@ -22,27 +21,8 @@ const warmUpRounds = 20
 /** A guest that takes longer was lost: the lab's emulated virtualisation loses some. */
 const patienceMs = 2000
 
-const folder = "/tmp/benchmark"
-
-const inMemory = (file: string, name = basename(file)): string => {
-  mkdirSync(folder, { recursive: true })
-  copyFileSync(file, join(folder, name))
-  return join(folder, name)
-}
-
 const kernel = inMemory(kernelFile)
 const initrd = inMemory(initrdFile)
-
-/** QEMU with the loader, libraries and firmware it needs, all in memory. */
-const qemuCommand = (): ReadonlyArray<string> => {
-  const program = Bun.which("qemu-system-x86_64") ?? ""
-  const { stdout } = Bun.spawnSync(["ldd", program])
-  const libraries = [...stdout.toString().matchAll(/(\/\S+) \(0x/g)].map(([, library]) => inMemory(library ?? ""))
-  const loader = libraries.find((library) => basename(library).startsWith("ld-linux")) ?? ""
-  for (const firmware of ["bios-microvm.bin", "qboot.rom", "linuxboot_dma.bin", "pvh.bin"])
-    inMemory(join("/usr/share/qemu", firmware))
-  return [loader, "--inhibit-cache", "--library-path", folder, inMemory(program), "-L", folder]
-}
 
 const config = { boot: { kernel, initrd, cmdline: bootParameters }, cpus: 1, memory: 128 }
 
@@ -87,7 +67,7 @@ const bootCapsa = Effect.scoped(
 const isWhole = (samples: Samples) => !Object.values(samples).some(Number.isNaN)
 
 const program = Effect.gen(function* () {
-  const command = qemuCommand()
+  const command = qemuInMemory()
   yield* Effect.repeatN(bootCapsa, warmUpRounds)
   yield* Effect.promise(() => bootQemu(command))
   const capsa: Array<Samples> = []

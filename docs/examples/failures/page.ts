@@ -24,6 +24,8 @@ const {
   MachineError,
   ConsoleError,
   PoolError,
+  VsockError,
+  SandboxError,
   KernelCmdlineError,
   ...others
 } = Failure.reasons
@@ -76,6 +78,20 @@ const sections: ReadonlyArray<Section> = [
       "A pool cannot be made, or has no machine for who asks. A pool itself outlives the failures of its machines, and goes on when their cause has passed.",
     errors: { PoolError },
     example: "PoolError.ts"
+  },
+  {
+    title: "VsockError",
+    about:
+      "A connection between host and guest did not come about, or has ended ([Vsock](VSOCK.md)). `port` is the one it is about.",
+    errors: { VsockError },
+    example: "VsockError.ts"
+  },
+  {
+    title: "SandboxError",
+    about:
+      "Something asked of the agent in a guest failed ([Sandboxes](SANDBOX.md)). An exit code of a command is no failure. `step` is what the guest was doing, `stdout` and `stderr` what a command said last.",
+    errors: { SandboxError },
+    example: "SandboxError.ts"
   },
   {
     title: "KernelCmdlineError",

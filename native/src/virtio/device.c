@@ -74,6 +74,8 @@ void virtio_device_stop(struct virtio_device *device)
 	device->active = false;
 	if (device->ops->drain)
 		device->ops->drain(device);
+	/* Other vCPUs may have reset it and come up while that waited. */
+	device->active = false;
 	for (uint32_t i = 0; i < device->ops->queue_count; i++)
 		virtqueue_stop(&device->queues[i]);
 }

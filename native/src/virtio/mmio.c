@@ -307,12 +307,13 @@ void virtio_mmio_destroy(struct virtio_mmio *mmio)
 {
 	if (!mmio)
 		return;
-	/* Not under the lock: it waits for work that takes the lock. */
-	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
-		virtio_notifier_stop(&mmio->queues[i].notifier, mmio->loop);
+	/* A device that still serves may kick a notifier, so it stops first. */
 	pthread_mutex_lock(&mmio->device->lock);
 	virtio_device_stop(mmio->device);
 	pthread_mutex_unlock(&mmio->device->lock);
+	/* Not under the lock: it waits for work that takes the lock. */
+	for (uint32_t i = 0; i < VIRTIO_QUEUES_MAX; i++)
+		virtio_notifier_stop(&mmio->queues[i].notifier, mmio->loop);
 	pthread_mutex_destroy(&mmio->device->lock);
 	mmio->device->ops->destroy(mmio->device);
 	free(mmio);

@@ -8,6 +8,7 @@
 
 _Static_assert(sizeof(struct vhost_user_header) == 12, "as it crosses");
 _Static_assert(sizeof(struct vhost_user_table) == 8 + 32 * 8, "as it crosses");
+_Static_assert(sizeof(struct vhost_user_config) == 12 + 256, "as it crosses");
 
 static void protocol_take_fds(struct msghdr *header,
 			      struct vhost_user_message *message)

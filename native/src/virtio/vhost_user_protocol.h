@@ -21,6 +21,7 @@ enum vhost_user_request {
 	VHOST_USER_SET_PROTOCOL_FEATURES = 16,
 	VHOST_USER_GET_QUEUE_NUM = 17,
 	VHOST_USER_SET_VRING_ENABLE = 18,
+	VHOST_USER_GET_CONFIG = 24,
 };
 
 /* Flags of a message: the version in the low bits */
@@ -34,6 +35,7 @@ enum vhost_user_request {
 
 #define VHOST_USER_PROTOCOL_F_MQ        0
 #define VHOST_USER_PROTOCOL_F_REPLY_ACK 3
+#define VHOST_USER_PROTOCOL_F_CONFIG    9
 
 /* In the number that comes with a ring's descriptor */
 #define VHOST_USER_VRING_INDEX 0xffu
@@ -76,11 +78,22 @@ struct vhost_user_vring_address {
 	uint64_t log;
 };
 
+enum { VHOST_USER_CONFIG_MAX = 256 };
+
+/* Followed by size bytes. */
+struct vhost_user_config {
+	uint32_t offset; /* into the device's configuration */
+	uint32_t size;
+	uint32_t flags;
+	uint8_t bytes[VHOST_USER_CONFIG_MAX];
+};
+
 union vhost_user_payload {
 	uint64_t number;
 	struct vhost_user_table table;
 	struct vhost_user_vring vring;
 	struct vhost_user_vring_address address;
+	struct vhost_user_config config;
 };
 
 /* What a message may be accompanied by. */

@@ -275,26 +275,42 @@ uint32_t virtqueue_chain_write(const struct virtqueue_chain *chain,
 	return done;
 }
 
-void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+void virtqueue_push_together(struct virtqueue *queue,
+			     const struct vring_used_elem *elements,
+			     uint32_t count)
 {
-	struct vring_used_elem *element;
-
-	if (!queue->memory || head >= queue->size ||
-	    !queue_in_flight(queue, head))
+	if (!queue->memory)
 		return;
-	queue->in_flight[head / 64] &= ~(UINT64_C(1) << (head % 64));
-	element = &queue->used->ring[queue->next_used & (queue->size - 1)];
-	__atomic_store_n(&element->id, head, __ATOMIC_RELAXED);
-	__atomic_store_n(&element->len, written, __ATOMIC_RELAXED);
-	queue->next_used++;
-	queue->unsignalled++;
+	for (uint32_t i = 0; i < count; i++) {
+		uint32_t head = elements[i].id;
+		struct vring_used_elem *element;
+
+		if (head >= queue->size ||
+		    !queue_in_flight(queue, (uint16_t)head))
+			continue;
+		queue->in_flight[head / 64] &= ~(UINT64_C(1) << (head % 64));
+		element = &queue->used
+				   ->ring[queue->next_used & (queue->size - 1)];
+		__atomic_store_n(&element->id, head, __ATOMIC_RELAXED);
+		__atomic_store_n(&element->len, elements[i].len,
+				 __ATOMIC_RELAXED);
+		queue->next_used++;
+		queue->unsignalled++;
+	}
 	/*
 	 * As a release it pairs with the driver's barrier after reading the
-	 * index: the element and the data are there. As sequentially
+	 * index: the elements and the data are there. As sequentially
 	 * consistent it is ordered before virtqueue_needs_interrupt() reads
 	 * the driver's wish; the driver writes its wish, then reads this.
 	 */
 	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_SEQ_CST);
+}
+
+void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
+{
+	const struct vring_used_elem element = { .id = head, .len = written };
+
+	virtqueue_push_together(queue, &element, 1);
 }
 
 bool virtqueue_needs_interrupt(struct virtqueue *queue)

@@ -21,8 +21,10 @@
 struct vring_desc;
 struct vring_avail;
 struct vring_used;
+struct vring_used_elem;
 
-enum { VIRTQUEUE_SIZE_MAX = 256 }; /* entries */
+/* Entries; QEMU offers a driver so many on virtio-mmio, whatever we say. */
+enum { VIRTQUEUE_SIZE_MAX = 1024 };
 
 /* What the driver asked for. Nothing of it is checked yet. */
 struct virtqueue_layout {
@@ -97,6 +99,14 @@ uint32_t virtqueue_chain_write(const struct virtqueue_chain *chain,
  * (the queue was restarted since) is left alone.
  */
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written);
+
+/*
+ * The same for several, which hold one message: the driver sees all of them
+ * or none. id is the head, len the bytes written.
+ */
+void virtqueue_push_together(struct virtqueue *queue,
+			     const struct vring_used_elem *elements,
+			     uint32_t count);
 
 /*
  * Whether the driver wants an interrupt for what was pushed since the last

@@ -9,9 +9,10 @@
  * 1: with the multiport protocol), then operations of eight bytes.
  */
 #include <linux/virtio_console.h>
-#include <semaphore.h>
 
 #include "fake_driver.h"
+#include "fuzz/fuzz_access.h"
+#include "stopped_loop.h"
 #include "virtio/console.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -73,18 +74,9 @@ static void fuzz_lay_rings(uint32_t size)
 				       size);
 }
 
-static void block_ready(struct loop_source *source)
-{
-	sem_t never;
-
-	(void)source;
-	sem_init(&never, 0, 0);
-	sem_wait(&never);
-}
-
 static void fuzz_create(void)
 {
-	static struct loop_source block = { .ready = block_ready };
+	static struct stopped_loop stop;
 	const struct console_port port = {
 		.output = fuzz_output,
 		.input = fuzz_input,
@@ -93,10 +85,10 @@ static void fuzz_create(void)
 
 	if (!loop) {
 		fake_memory_create(&memory);
-		block.fd = eventfd(1, EFD_CLOEXEC);
 		irq_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (loop_create(&loop) < 0 || loop_add(loop, &block) < 0)
+		if (loop_create(&loop) < 0)
 			__builtin_trap();
+		stopped_loop_begin(&stop, loop);
 	}
 	host = (struct fuzz_host) { 0 };
 	memset(memory_at(&memory, MESSAGES, 64), 0, 64);
@@ -111,14 +103,8 @@ static void fuzz_turn(void)
 {
 	for (uint32_t i = 0; i < QUEUES; i++) {
 		uint64_t before = host.output;
-		eventfd_t count;
 
-		if (eventfd_read(virtio_mmio_notify_fd(mmio, i), &count) < 0)
-			continue;
-		pthread_mutex_lock(&device->lock);
-		if (device->active)
-			device->ops->notify(device, i);
-		pthread_mutex_unlock(&device->lock);
+		stopped_loop_turn(mmio, device, i);
 		if (host.output - before > 256 * 1024)
 			__builtin_trap();
 	}
@@ -134,18 +120,6 @@ static void fuzz_message(const uint8_t *bytes)
 
 	memcpy(memory_at(&memory, addresses[bytes[1] % 3], sizeof(control)),
 	       &control, sizeof(control));
-}
-
-static void fuzz_access(const uint8_t *bytes)
-{
-	uint64_t offset = bytes[1] * 4u + (bytes[2] & 3u);
-	uint32_t length = 1 + (bytes[2] >> 2 & 7);
-	uint8_t value[8] = { bytes[4], bytes[5], bytes[6], bytes[7] };
-
-	if (bytes[3] & 1)
-		virtio_mmio_bus_ops.read(mmio, offset, value, length);
-	else
-		virtio_mmio_bus_ops.write(mmio, offset, value, length);
 }
 
 static void fuzz_operation(const uint8_t *bytes)
@@ -167,7 +141,7 @@ static void fuzz_operation(const uint8_t *bytes)
 		fuzz_message(bytes);
 		break;
 	case 3:
-		fuzz_access(bytes);
+		fuzz_access(mmio, bytes);
 		break;
 	case 4:
 		fake_write32(mmio, bytes[1] % 64 * 4u,

@@ -82,6 +82,7 @@ static int make_kernel(const uint8_t *code, size_t length,
 			.discovery = CAPSA_DISCOVERY_FIRMWARE,
 			.console = CAPSA_CONSOLE_SERIAL,
 			.console_bytes = 4096,
+			.flags = CAPSA_MACHINE_BALLOON,
 			.kernel = { .offset = sizeof(config->head) },
 		},
 	};

@@ -1,21 +1,35 @@
-/** The guest that capsa builds itself: the distribution's kernel and our init. */
-import { type Capabilities, type GuestImages, VmBootError } from "@capsa/core"
-import { Architecture, type GuestError, GuestImages as Images } from "@capsa/guest"
+/** The guest that capsa prepares itself: a kernel of the distribution, as it is or built small, and our init. */
+import { type BuiltinBoot, type Capabilities, type GuestImages, VmBootError } from "@capsa/core"
+import { Architecture, type Cache, type GuestError, GuestImages as Images } from "@capsa/guest"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 
-/** What the distribution's kernel is. */
+/** The tiny one takes minutes to build, so it is only taken by itself when that has been done. */
+const preferred = Effect.flatMap(
+  Images.built,
+  ({ tiny }): Effect.Effect<Images.GuestImage, GuestError.GuestError, Cache.BuildContext> =>
+    Option.match(tiny, { onNone: () => Images.debian, onSome: Effect.succeed })
+)
+
+const byName = { debian: Images.debian, tiny: Images.tinyOfTarget }
+
+/** What kernels of both guests are. */
 const kernelKinds = { x86_64: "bzImage", arm64: "Image" } as const
 
 /**
- * The images of the built-in guest, built or fetched if they are not in the cache yet: that can take a minute.
+ * The images of the built-in guest, built or fetched if they are not in the cache yet: that can take a minute, and several for
+ * "tiny".
  *
  * @category constructors
  */
-export const images = Effect.fn("BuiltinGuest.images")(function* ({ architectures, kernels }: Capabilities) {
+export const images = Effect.fn("BuiltinGuest.images")(function* (
+  { architectures, kernels }: Capabilities,
+  guest?: BuiltinBoot["guest"]
+) {
   const target = architectures[0] ?? Architecture.host
   if (!kernels.includes(kernelKinds[target])) return yield* noKernelFor(kernels)
-  const { kernel, initrd } = yield* Images.debian.pipe(
+  const { initrd, kernel } = yield* (guest === undefined ? preferred : byName[guest]).pipe(
     Effect.provideService(Architecture.Target, target),
     Effect.mapError(unavailable),
     Effect.provide(BunContext.layer)
@@ -24,7 +38,8 @@ export const images = Effect.fn("BuiltinGuest.images")(function* ({ architecture
   return { kernel, initrd, console: "serial" } satisfies GuestImages
 })
 
-const unavailable = (error: GuestError.GuestError): VmBootError =>
+/** What it means to a machine. */
+export const unavailable = (error: GuestError.GuestError): VmBootError =>
   new VmBootError({
     reason: "GuestUnavailable",
     detail: `The built-in guest could not be prepared: ${error.message}`,

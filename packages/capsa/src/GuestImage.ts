@@ -1,5 +1,5 @@
 /** Where the guest comes from when a configuration names no kernel. */
-import type { Capabilities, GuestImages, VmBootError } from "@capsa/core"
+import type { BuiltinBoot, Capabilities, GuestImages, VmBootError } from "@capsa/core"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 
@@ -11,13 +11,16 @@ import * as Effect from "effect/Effect"
  */
 export class GuestImage extends Context.Reference<GuestImage>()("capsa/GuestImage", {
   defaultValue: (): {
-    /** Images that a backend of these capabilities can boot. */
-    readonly images: (capabilities: Capabilities) => Effect.Effect<GuestImages, VmBootError>
+    /** Images that a backend of these capabilities can boot; `guest` where a configuration says which. */
+    readonly images: (
+      capabilities: Capabilities,
+      guest?: BuiltinBoot["guest"]
+    ) => Effect.Effect<GuestImages, VmBootError>
   } => ({
-    images: (capabilities) =>
+    images: (capabilities, guest) =>
       Effect.flatMap(
         Effect.promise(() => import("./BuiltinGuest.ts")),
-        (builtin) => builtin.images(capabilities)
+        (builtin) => builtin.images(capabilities, guest)
       )
   })
 }) {}

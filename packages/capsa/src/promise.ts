@@ -11,6 +11,10 @@ import type {
   BackendName,
   BootStage,
   MachineStats,
+  NetworkDecision,
+  NetworkFlow,
+  NetworkLogLine,
+  NetworkPolicy,
   VmConfig,
   VmExit,
   VmStatus
@@ -27,22 +31,46 @@ import type {
   RunOptions,
   RunResult
 } from "./Console.ts"
+import * as SandboxFacade from "./internal/sandboxFacade.ts"
 import * as Session from "./internal/session.ts"
+import * as VsockFacade from "./internal/vsockFacade.ts"
+import type {
+  Command,
+  Copied,
+  ExecResult,
+  FileEntry,
+  FileOptions,
+  KillOptions,
+  MkdirOptions,
+  ProcessExit,
+  ReadOptions,
+  RemoveOptions,
+  SandboxHealth,
+  SandboxInfo,
+  SpawnOptions,
+  StatOptions,
+  TerminalSize,
+  ExecOptions as WithInput,
+  WriteOptions
+} from "./Sandbox.ts"
 import type { Vm as Machine, StopOptions, VmBackend } from "./Vm.ts"
 import type { VmPoolOptions, VmPoolStats } from "./VmPool.ts"
+import type { ConnectOptions, VsockPoolOptions, VsockPoolStats } from "./Vsock.ts"
 
 export {
   BackendError,
   ConsoleError,
   MachineError,
   PoolError,
+  SandboxError,
   StateError,
   VmBootError,
   VmConfig,
   VmConfigError,
   type VmError,
   type VmExit,
-  type VmStatus
+  type VmStatus,
+  VsockError
 } from "@capsa/core"
 
 /** @category models */
@@ -88,6 +116,53 @@ export interface Console {
   eof(options?: CallOptions): Promise<void>
 }
 
+/** As in `capsa`. @category models */
+export interface Network {
+  /** What would be decided about a connection now, and why. */
+  explain(flow: NetworkFlow, options?: CallOptions): Promise<NetworkDecision>
+  /** Gives it other rules, which hold from the next packet on. */
+  setPolicy(policy: NetworkPolicy, options?: CallOptions): Promise<void>
+  /** What was denied or noted so far and from now on, each line given to one reader. */
+  readonly log: AsyncIterable<NetworkLogLine>
+}
+
+/** A connection between host and guest. `await using` closes it; one of a pool goes back there. @category models */
+export interface VsockConnection extends AsyncDisposable {
+  /** The guest's port of a connection to it; the host's of one that the guest made. */
+  readonly port: number
+  /** What the guest sends, until it says that it sends no more; read as fast as it is asked for. */
+  readonly readable: AsyncIterable<Uint8Array>
+  /** Sends bytes or UTF-8 text; waits while the guest's program does not read. */
+  write(data: string | Uint8Array, options?: CallOptions): Promise<void>
+  /** Says that this side sends no more; the guest may go on. */
+  end(options?: CallOptions): Promise<void>
+  close(): Promise<void>
+}
+
+/** As in `capsa`. @category models */
+export interface VsockPool extends AsyncDisposable {
+  /** A connection for the caller alone, which its `close` gives back. */
+  acquire(options?: CallOptions): Promise<VsockConnection>
+  /** The same to another port. */
+  acquireTo(port: number, options?: CallOptions): Promise<VsockConnection>
+  stats(): Promise<VsockPoolStats>
+  close(): Promise<void>
+}
+
+/** As in `capsa`. @category models */
+export interface Vsock {
+  /** Connects to a port of the guest. */
+  connect(port: number, options?: ConnectOptions & CallOptions): Promise<VsockConnection>
+  /**
+   * Connections of the guest to a port of the host, listened at from the first call of `next` on. The end of the iteration
+   * closes those that are open.
+   */
+  listen(port: number): AsyncIterable<VsockConnection>
+  pool(options: VsockPoolOptions): Promise<VsockPool>
+  /** The Unix socket that other programs connect to. */
+  readonly path: string | undefined
+}
+
 /**
  * A machine that came up. `await using` kills it at the end of the block; so does `close`. It may end earlier, and then all of
  * this still answers.
@@ -100,6 +175,7 @@ export interface Vm extends AsyncDisposable {
   readonly config: VmConfig
   readonly backend: VmBackend
   readonly console: Console
+  readonly vsock: Vsock
   status(): Promise<VmStatus>
   /** From the present status to `Ended`. */
   readonly statusChanges: AsyncIterable<VmStatus>
@@ -113,8 +189,69 @@ export interface Vm extends AsyncDisposable {
   pause(options?: CallOptions): Promise<void>
   resume(options?: CallOptions): Promise<void>
   stats(): Promise<MachineStats>
+  readonly network: Network
   /** Kills the machine, if it runs, and gives back all that it holds. */
   close(): Promise<void>
+}
+
+/** What goes to a process or a file. @category models */
+export type InputSource = string | Uint8Array | AsyncIterable<Uint8Array>
+
+/** @category models */
+export interface ExecOptions extends Omit<WithInput, "stdin">, CallOptions {
+  readonly stdin?: InputSource | undefined
+}
+
+/** A process of the guest. `await using` kills it at the end of the block, with all that it started; so does `close`. @category models */
+export interface SandboxProcess extends AsyncDisposable {
+  readonly pid: number
+  /** What it writes, read as fast as it is asked for: unread output holds it back. */
+  readonly stdout: AsyncIterable<Uint8Array>
+  readonly stderr: AsyncIterable<Uint8Array>
+  /** Writes to its input; waits while it does not read. */
+  write(data: string | Uint8Array, options?: CallOptions): Promise<void>
+  /** Ends its input. */
+  end(options?: CallOptions): Promise<void>
+  /** How it ended, whether or not its output was read. */
+  exit(options?: CallOptions): Promise<ProcessExit>
+  kill(options?: KillOptions): Promise<void>
+  /** Of its terminal. */
+  resize(size: TerminalSize): Promise<void>
+  close(): Promise<void>
+}
+
+/** Files of the guest, by absolute paths. @category models */
+export interface SandboxFiles {
+  read(path: string, options?: ReadOptions & CallOptions): Promise<Uint8Array>
+  /** The same, as UTF-8 text. */
+  readText(path: string, options?: ReadOptions & CallOptions): Promise<string>
+  /** The same piece by piece, for files of any size. */
+  stream(path: string, options?: ReadOptions): AsyncIterable<Uint8Array>
+  /** Makes or replaces a file. */
+  write(path: string, data: InputSource, options?: WriteOptions & CallOptions): Promise<void>
+  list(path: string, options?: FileOptions & CallOptions): Promise<ReadonlyArray<FileEntry>>
+  stat(path: string, options?: StatOptions & CallOptions): Promise<FileEntry>
+  exists(path: string, options?: FileOptions & CallOptions): Promise<boolean>
+  mkdir(path: string, options?: MkdirOptions & CallOptions): Promise<void>
+  remove(path: string, options?: RemoveOptions & CallOptions): Promise<void>
+  rename(from: string, to: string, options?: FileOptions & CallOptions): Promise<void>
+}
+
+/** A machine with an agent: commands, files, and an orderly end. @category models */
+export interface Sandbox extends Vm {
+  /** Runs a command to its end; an exit code that is not 0 is no failure. An aborted one is killed, with all that it started. */
+  exec(command: Command, options?: ExecOptions): Promise<ExecResult>
+  spawn(command: Command, options?: SpawnOptions & CallOptions): Promise<SandboxProcess>
+  readonly files: SandboxFiles
+  /** Copies a file or folder of the host into the guest, merging folders. */
+  copyIn(host: string, guest: string, options?: FileOptions & CallOptions): Promise<Copied>
+  /** Copies a file or folder of the guest to the host; whatever the guest sends, nothing is written elsewhere. */
+  copyOut(guest: string, host: string, options?: FileOptions & CallOptions): Promise<Copied>
+  info(options?: CallOptions): Promise<SandboxInfo>
+  /** Whether the agent answers, and how fast. */
+  health(options?: CallOptions): Promise<SandboxHealth>
+  /** Ends the guest's processes within the grace and has it switch itself off; kills the machine if it does not. */
+  shutdown(options?: StopOptions & CallOptions): Promise<VmExit>
 }
 
 /** @category models */
@@ -152,6 +289,17 @@ export const launch = async (config: VmConfig, { backend, signal }: LaunchOption
 }
 
 /**
+ * Launches a machine and greets its agent, as `Sandbox.launch` does. An aborted or failed launch leaves nothing behind.
+ *
+ * @category constructors
+ */
+export const sandbox = async (config: VmConfig, { backend, signal }: LaunchOptions = {}): Promise<Sandbox> => {
+  const runner = await Session.runner()
+  const { close, value } = await runner.run(Session.sandbox(config, backend), { signal })
+  return { ...facade(value, close, runner), ...SandboxFacade.make(value, runner) }
+}
+
+/**
  * Makes a pool of machines; the options are those of `VmPool.make`, with promises.
  *
  * @category constructors
@@ -183,7 +331,8 @@ export const pool = async ({ backend, ready, reset, ...options }: PoolOptions): 
   }
 }
 
-const facade = (vm: Machine, close: Effect.Effect<unknown>, { iterate, run }: Session.Runner): Vm => {
+const facade = (vm: Machine, close: Effect.Effect<unknown>, runner: Session.Runner): Vm => {
+  const { iterate, run } = runner
   const { console } = vm
   const closed = async () => void (await run(close))
   return {
@@ -205,6 +354,7 @@ const facade = (vm: Machine, close: Effect.Effect<unknown>, { iterate, run }: Se
       interrupt: (options) => run(console.interrupt, options),
       eof: (options) => run(console.eof, options)
     },
+    vsock: VsockFacade.make(vm.vsock, runner),
     status: () => run(vm.status),
     statusChanges: iterate(vm.statusChanges),
     stages: () => run(vm.stages),
@@ -215,6 +365,11 @@ const facade = (vm: Machine, close: Effect.Effect<unknown>, { iterate, run }: Se
     pause: (options) => run(vm.pause, options),
     resume: (options) => run(vm.resume, options),
     stats: () => run(vm.stats),
+    network: {
+      explain: (flow, options) => run(vm.network.explain(flow), options),
+      setPolicy: (policy, options) => run(vm.network.setPolicy(policy), options),
+      log: iterate(vm.network.log)
+    },
     close: closed,
     [Symbol.asyncDispose]: closed
   }

@@ -289,9 +289,9 @@ describe("console output", () => {
           expect((yield* Fiber.join(waiter)).reason).toBe("Ended")
           expect((yield* vm.console.history).length).toBe(1024 * 1024)
           yield* Fiber.interrupt(still)
-          // The first measures come while the history fills.
+          // The first measures come while the history fills; the runtime's own heap moves by some MiB on a busy host.
           const settled = retained.slice(2)
-          expect(Math.max(...settled) - Math.min(...settled)).toBeLessThan(4 * 1024 * 1024)
+          expect(Math.max(...settled) - Math.min(...settled)).toBeLessThan(8 * 1024 * 1024)
         }).pipe(on(guest))
       })
     },

@@ -79,12 +79,13 @@ describe("Vm.launch", () => {
 
   effect("refuses what the backend does not offer, before it starts anything", () =>
     Effect.gen(function* () {
-      const refused = yield* Effect.flip(Vm.launch({ vsock: true, main: { argv: ["true"] } }))
+      const refused = yield* Effect.flip(Vm.launch({ vsock: true, limits: { pids: 100 }, main: { argv: ["true"] } }))
       expect(refused).toMatchObject({
         reason: "Unsupported",
         problems: [
-          { path: "vsock", refusal: { backend: "simulated", others: [] } },
-          { path: "main", refusal: { backend: "simulated", others: [] } }
+          { path: "vsock", refusal: { backend: "simulated", others: ["kvm", "qemu"] } },
+          { path: "limits", refusal: { backend: "simulated", others: ["qemu"] } },
+          { path: "main", refusal: { backend: "simulated", others: ["kvm", "qemu"] } }
         ]
       })
       const many = yield* Effect.flip(Vm.launch({ cpus: 3 }))

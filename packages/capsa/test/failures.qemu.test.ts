@@ -106,6 +106,33 @@ const causes: Record<(typeof ofGuests)[number], Cause<unknown, Backend | Scope.S
     happens: launch({ kernel, initrd }, { memory: "500GiB" }),
     says: { field: "memoryMib", subject: "512000", message: expect.stringContaining("host has less memory") }
   },
+  // A configuration's folder is looked at before; it may go away, or become a file, after that.
+  "VmBootError.ShareUnavailable": {
+    happens: bootPlan({ shares: [{ host: kernel, guest: "/data", mode: "ro", tag: "data", cache: "auto" }] }),
+    says: {
+      subject: kernel,
+      operation: "open",
+      errno: "ENOTDIR",
+      message: expect.stringContaining("folder"),
+      hint: expect.stringContaining("shares[].host")
+    }
+  },
+  "VmBootError.NetworkUnavailable": {
+    happens: bootPlan({ network: { mode: "tap", mac: "02:00:00:00:00:01", device: "capsa-nowhere" } }),
+    says: { subject: "capsa-nowhere", hint: expect.stringContaining("ip tuntap add") }
+  },
+  "VmBootError.PortUnavailable": {
+    happens: Effect.gen(function* () {
+      const server = yield* Effect.acquireRelease(
+        Effect.sync(() => Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => {} } })),
+        (server) => Effect.sync(() => server.stop())
+      )
+      const forward = { protocol: "tcp", address: "127.0.0.1", host: server.port, guest: 80 } as const
+      const network = { mode: "user", mac: "02:00:00:00:00:01", policy: "public", forwards: [forward] } as const
+      return yield* bootPlan({ network: { ...network, dnsServers: [], dnsSearch: [] } })
+    }),
+    says: { operation: "bind", errno: "EADDRINUSE", subject: expect.stringMatching(/^TCP port \d+ of 127\.0\.0\.1$/) }
+  },
   "VmBootError.HostResources": {
     happens: Effect.flatMap(program("ulimit -v 3000000"), (program) =>
       Effect.provide(bootPlan({ memoryMib: 2048 }), Qemu.layer({ program }))

@@ -9,7 +9,16 @@ import { Kvm } from "@capsa/kvm"
 import { Qemu } from "@capsa/qemu"
 import { DiskLocks, StateFolder } from "@capsa/state"
 import { Simulated } from "@capsa/testing"
-import { type Cause, type OfHost, ofGuests, ofLimits, ofMonitor, produces } from "@capsa/testing/failures"
+import {
+  type Cause,
+  type OfHost,
+  ofAgent,
+  ofGuests,
+  ofLimits,
+  ofMonitor,
+  ofVsock,
+  produces
+} from "@capsa/testing/failures"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as ConfigProvider from "effect/ConfigProvider"
@@ -18,6 +27,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as TestContext from "effect/TestContext"
 import * as Backends from "../src/Backend.ts"
@@ -25,6 +35,7 @@ import { images } from "../src/BuiltinGuest.ts"
 import { select } from "../src/internal/selection.ts"
 import * as Vm from "../src/Vm.ts"
 import * as VmPool from "../src/VmPool.ts"
+import * as VsockPeer from "./fixtures/vsockPeer.ts"
 
 const { error: kvmError } = await Effect.runPromise(Kvm.probe)
 const notEmulated = kvmError?.reason === "Emulated" ? undefined : `KVM here is ${kvmError?.reason ?? "no emulation"}`
@@ -103,6 +114,7 @@ const diskOf = (path: string) => ({
   path,
   format: "raw" as const,
   blockDevice: false,
+  backing: [],
   readOnly: false,
   ephemeral: false,
   serial: "root"
@@ -255,6 +267,26 @@ const causes: Record<OfHost, Cause<unknown, Scope.Scope>> = {
     happens: acquireFromPool({ failing: "KernelInvalid" }),
     says: { hint: "Mend it.", cause: { message: "No." } }
   },
+  "VsockError.Unsupported": {
+    happens: simulated()(Effect.flatMap(Vm.launch({}), ({ vsock }) => vsock.connect(1))),
+    says: { hint: expect.stringContaining("vsock: true") }
+  },
+  "VsockError.Invalid": {
+    happens: Effect.flatMap(VsockPeer.launch("/nowhere/vsock"), ({ vsock }) => vsock.connect(2 ** 32)),
+    says: { field: "port", message: expect.stringContaining("4294967296") }
+  },
+  "VsockError.PortInUse": {
+    happens: Effect.gen(function* () {
+      const { path } = yield* VsockPeer.guest({})
+      yield* Effect.promise(() => Bun.write(`${path}_52`, ""))
+      yield* Stream.runDrain((yield* VsockPeer.launch(path)).vsock.listen(52))
+    }),
+    says: { port: 52, errno: "EADDRINUSE", subject: expect.stringContaining("vsock_52") }
+  },
+  "VsockError.HostFailure": {
+    happens: Effect.flatMap(VsockPeer.launch("/nowhere/vsock"), ({ vsock }) => Stream.runDrain(vsock.listen(52))),
+    says: { subject: "/nowhere/vsock_52", errno: "ENOENT" }
+  },
   "KernelCmdlineError.ControlCharacter": { happens: KernelCmdline.parse("quiet\0") },
   "KernelCmdlineError.UnbalancedQuote": { happens: KernelCmdline.parse('a="b') },
   "KernelCmdlineError.NotExpressible": { happens: KernelCmdline.make([{ key: "a b", value: '"' }]) },
@@ -272,5 +304,7 @@ test("there is no reason without a test of its cause", () => {
   const all = Object.entries(Failure.reasons).flatMap(([tag, reasons]) =>
     Object.keys(reasons).map((reason) => `${tag}.${reason}`)
   )
-  expect([...Object.keys(causes), ...ofGuests, ...ofMonitor, ...ofLimits].toSorted()).toEqual(all.toSorted())
+  expect([...Object.keys(causes), ...ofGuests, ...ofMonitor, ...ofLimits, ...ofVsock, ...ofAgent].toSorted()).toEqual(
+    all.toSorted()
+  )
 })

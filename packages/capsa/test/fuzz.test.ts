@@ -1,13 +1,15 @@
-/** A few seconds of the console fuzzer; `bun packages/capsa/test/fuzz/console.ts --seconds N` runs it longer. */
+/**
+ * A few seconds of the fuzzers of the console and of agents; `bun packages/capsa/test/fuzz/console.ts --seconds N` and
+ * `fuzz/agent.ts` run them longer.
+ */
 import { describe } from "bun:test"
 import { live } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import { freshSeed } from "./fixtures/random.ts"
-import { execute } from "./fuzz/execution.ts"
+import * as AgentFuzz from "./fuzz/agentExecution.ts"
+import * as ConsoleFuzz from "./fuzz/consoleExecution.ts"
 
-const executions = 1000
-
-describe("the console", () => {
+const survives = (executions: number, execute: (seed: number) => Effect.Effect<unknown>) => {
   const seed = freshSeed()
   live(
     `survives ${executions} executions of its fuzzer (from seed ${seed})`,
@@ -19,4 +21,7 @@ describe("the console", () => {
       ),
     120_000
   )
-})
+}
+
+describe("the console", () => survives(1000, ConsoleFuzz.execute))
+describe("the host of an agent", () => survives(100, AgentFuzz.execute))

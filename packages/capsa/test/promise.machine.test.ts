@@ -37,6 +37,38 @@ const hearing = async (vm: capsa.Vm, what: string): Promise<void> => {
   expect(text).toContain(what)
 }
 
+test(
+  `a script's sandbox on ${backendName}`,
+  async () => {
+    await using sandbox = await capsa.sandbox(config, { backend: backendName })
+    await sandbox.files.write("/tmp/words", "one\ntwo\n")
+    async function* input() {
+      yield Buffer.from("three\n")
+      yield Buffer.from("four\n")
+    }
+    const result = await sandbox.exec(["cat", "/tmp/words", "-"], { stdin: input() })
+    expect(result).toMatchObject({ stdout: "one\ntwo\nthree\nfour\n", exitCode: 0, truncated: false })
+
+    const aborted = AbortSignal.timeout(500)
+    const sleeping = sandbox.exec(["sleep", "1234"], { signal: aborted })
+    expect(await sleeping.catch((reason: unknown) => reason)).toBe(aborted.reason)
+    expect(await sandbox.exec("ps | grep '[s]leep 1234'")).toMatchObject({ exitCode: 1 })
+
+    await using cat = await sandbox.spawn(["cat"], { stdin: true })
+    await cat.write("hello")
+    await cat.end()
+    let heard = ""
+    for await (const bytes of cat.stdout) heard += Buffer.from(bytes).toString()
+    expect([heard, await cat.exit()]).toEqual(["hello", { exitCode: 0 }])
+    expect(await sandbox.spawn(["no-such-program"]).catch((reason: unknown) => reason)).toMatchObject({
+      _tag: "SandboxError",
+      reason: "CannotStart"
+    })
+    expect(await sandbox.shutdown()).toEqual({ _tag: "PowerOff" })
+  },
+  testMs
+)
+
 describe(`a script's machine on ${backendName}`, () => {
   const round = async () => {
     await using vm = await capsa.launch(config, { backend: backendName })

@@ -4,9 +4,13 @@ import { join } from "node:path"
 import { MachineError } from "@capsa/core"
 import { Simulated } from "@capsa/testing"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
 import * as capsa from "../src/promise.ts"
 import { transcript, understand } from "./fixtures/typedShell.ts"
+import * as VsockPeer from "./fixtures/vsockPeer.ts"
 
 const simulated = (options?: Simulated.SimulatedOptions) => ({ backend: Simulated.layer(options) })
 const silent: Simulated.Script = () => Effect.never
@@ -272,4 +276,90 @@ describe("a script", () => {
       expect(await run(ending)).toEqual({ stdout: `${said}\n`, stderr: "", status: 0 })
     })
   }
+})
+
+describe("vsock by promises", () => {
+  /** A machine whose guest echoes at port 7; the sockets are the guest's. */
+  const withEcho = async () => {
+    const scope = Effect.runSync(Scope.make())
+    const guest = VsockPeer.guest({ 7: (socket) => void socket.pipe(socket) })
+    const { path, sockets } = await Effect.runPromise(Scope.extend(guest, scope))
+    const vm = await capsa.launch({ vsock: true }, { backend: VsockPeer.backend(path) })
+    return {
+      vm,
+      path,
+      sockets,
+      [Symbol.asyncDispose]: async () => {
+        await vm.close()
+        await Effect.runPromise(Scope.close(scope, Exit.void))
+      }
+    }
+  }
+
+  const textOf = async (pieces: AsyncIterable<Uint8Array>) => {
+    const all: Array<Uint8Array> = []
+    for await (const piece of pieces) all.push(piece)
+    return Buffer.concat(all).toString()
+  }
+
+  /** Until the guest has none open. */
+  const unused = async (sockets: ReadonlySet<unknown>) => {
+    while (sockets.size > 0) await Bun.sleep(1)
+  }
+
+  test("a connection is written, ended and iterated, and closed by its block", async () => {
+    await using guest = await withEcho()
+    expect(guest.vm.vsock.path).toBe(guest.path)
+    {
+      await using connection = await guest.vm.vsock.connect(7, { timeout: "10 seconds" })
+      expect(connection.port).toBe(7)
+      await connection.write("by ")
+      await connection.write(new TextEncoder().encode("promises"))
+      await connection.end()
+      expect(await textOf(connection.readable)).toBe("by promises")
+      expect(await rejection(connection.write("late"))).toMatchObject({ _tag: "VsockError", reason: "Closed" })
+    }
+    await using open = await guest.vm.vsock.connect(7)
+    await open.close()
+    await unused(guest.sockets)
+    expect(await rejection(guest.vm.vsock.connect(8))).toMatchObject({ _tag: "VsockError", reason: "Refused", port: 8 })
+  })
+
+  test("connections of the guest are iterated, and closed with the iteration", async () => {
+    await using guest = await withEcho()
+    const socket = Effect.runPromise(
+      Effect.retry(VsockPeer.callHost(guest.path, 52), { schedule: Schedule.spaced("1 millis") })
+    )
+    for await (const connection of guest.vm.vsock.listen(52)) {
+      expect(connection.port).toBe(52)
+      await connection.write("welcome")
+      ;(await socket).end("thanks")
+      expect(await textOf(connection.readable)).toBe("thanks")
+      break
+    }
+    const guests = await socket
+    let got = ""
+    for await (const piece of guests) got += piece
+    expect(got).toBe("welcome")
+    expect(await rejection(Effect.runPromise(VsockPeer.callHost(guest.path, 52)))).toBeInstanceOf(Error)
+  })
+
+  test("a pool's connections go back at the end of a block", async () => {
+    await using guest = await withEcho()
+    const pool = await guest.vm.vsock.pool({ port: 7, max: 1 })
+    for (let i = 0; i < 3; i++) {
+      await using connection = await pool.acquire()
+      expect(await pool.stats()).toEqual({ idle: 0, inUse: 1, waiting: 0 })
+      expect(connection.port).toBe(7)
+    }
+    expect(await pool.stats()).toEqual({ idle: 1, inUse: 0, waiting: 0 })
+    expect(guest.sockets.size).toBe(1)
+    await using held = await pool.acquireTo(7)
+    const waiting = rejection(pool.acquire({ signal: AbortSignal.timeout(10) }))
+    expect(await waiting).toMatchObject({ name: "TimeoutError" })
+    await pool.close()
+    expect(await rejection(held.write("x"))).toMatchObject({ reason: "Closed" })
+    expect(await rejection(pool.acquire())).toMatchObject({ reason: "Closed" })
+    await unused(guest.sockets)
+  })
 })

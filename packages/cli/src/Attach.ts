@@ -1,5 +1,7 @@
 /** A person or a pipe at the console of a machine. */
+
 import type { BootStage } from "@capsa/core"
+import { isBuiltin } from "@capsa/core/BootConfig"
 import type { Vm } from "capsa/Vm"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -61,7 +63,7 @@ const listening = (vm: Vm) => {
     Stream.runDrain(Stream.takeUntil(vm.stageChanges, (stage) => stage.name === name))
   const init = reached("init")
   // The built-in guest always tells.
-  if (vm.config.boot === undefined) return init
+  if (isBuiltin(vm.config.boot)) return init
   const silent = Stream.runDrain(Stream.timeout(vm.console.chunks, silence))
   return Effect.raceFirst(init, Effect.zipRight(reached("kernel"), silent))
 }

@@ -93,3 +93,57 @@ export class RunError extends Schema.TaggedError<RunError>("@capsa/cli/RunError"
     return docsOf(this)
   }
 }
+
+/** What each reason of a {@link TargetError} means. @category models */
+export const targetReasons = {
+  NoSuchMachine: {
+    happened: "No machine is alive that has this name or id.",
+    retryable: false,
+    remedy: "`capsa ps` lists those that are. It may have ended."
+  },
+  Ambiguous: {
+    happened: "Several machines have this name, or ids that begin so.",
+    retryable: false,
+    remedy: "Give the whole id; `capsa ps` lists them."
+  },
+  NotDetached: {
+    happened: "The machine belongs to a program that launched it for itself.",
+    retryable: false,
+    remedy: "Only machines of `capsa run --detach` can be reached from outside."
+  },
+  NameTaken: {
+    happened: "A machine with this name is alive already.",
+    retryable: false,
+    remedy: "Choose another `--name`, or end that one with `capsa stop`."
+  },
+  SupervisorLost: {
+    happened: "The process that holds a detached machine ended, and the machine with it.",
+    retryable: false,
+    remedy: "Somebody killed it, or the host ran out of memory: `dmesg` tells. `capsa cleanup` removes what is left."
+  }
+} as const satisfies FailureReasons
+
+/**
+ * A machine that was launched with `--detach` is not to be reached.
+ *
+ * @category errors
+ */
+export class TargetError extends Schema.TaggedError<TargetError>("@capsa/cli/TargetError")("TargetError", {
+  reason: schemaOf(targetReasons),
+  /** The name or id that was given. */
+  target: Schema.String,
+  detail: Schema.String,
+  hint: Schema.String
+}) {
+  override get message(): string {
+    return this.detail
+  }
+  /** Whether the same may work a little later. */
+  get retryable(): boolean {
+    return targetReasons[this.reason].retryable
+  }
+  /** Where the reason is explained. */
+  get docs(): string {
+    return docsOf(this)
+  }
+}

@@ -9,6 +9,8 @@ import { version } from "./version.ts"
 /** A verb, or the program itself. @category models */
 export interface Topic {
   readonly description: string
+  /** What it takes beside options. */
+  readonly usage?: string
   readonly options: Readonly<Record<string, Options.Options<unknown>>>
 }
 
@@ -48,7 +50,7 @@ const optionRows = ({ options }: Topic) => rows(Options.getHelp(Options.all(opti
 /** Help about one verb. */
 export const ofVerb = (verb: string, topic: Topic, output: Output<unknown>): string => {
   const lines = optionRows(topic)
-  const usage = `capsa ${verb}${lines.length === 0 ? "" : " [options]"}`
+  const usage = ["capsa", verb, ...(lines.length === 0 ? [] : ["[options]"]), topic.usage ?? ""].join(" ").trimEnd()
   return `${Style.of(output).strong(usage)}\n${Style.wrap(topic.description, output.columns, 0)}\n${table("Options", lines, output)}`
 }
 

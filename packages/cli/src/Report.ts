@@ -5,17 +5,22 @@ import * as Arr from "effect/Array"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { RunError, runReasons, UsageError, usageReasons } from "./CliError.ts"
+import { RunError, runReasons, TargetError, targetReasons, UsageError, usageReasons } from "./CliError.ts"
 import { Stdio, StdioError, stdioReasons } from "./Stdio.ts"
 import * as Style from "./Style.ts"
 
 /** Everything that a verb can fail with. @category models */
-export const ReportedError = Schema.Union(VmError, MachineError, RunError, UsageError, StdioError)
+export const ReportedError = Schema.Union(VmError, MachineError, RunError, TargetError, UsageError, StdioError)
 /** @category models */
 export type ReportedError = typeof ReportedError.Type
 
 /** What each reason of the errors means that only the command line has. @category models */
-export const reasons = { RunError: runReasons, UsageError: usageReasons, StdioError: stdioReasons } as const
+export const reasons = {
+  RunError: runReasons,
+  TargetError: targetReasons,
+  UsageError: usageReasons,
+  StdioError: stdioReasons
+} as const
 
 /** A failure that its reader knows of already; `status` is what the process exits with. @category errors */
 export class Told extends Data.TaggedError("Told")<{ readonly status: number }> {}
@@ -23,11 +28,13 @@ export class Told extends Data.TaggedError("Told")<{ readonly status: number }> 
 /** The status that a shell reports for a program which died of SIGPIPE: what pipelines expect when a reader leaves. */
 const readerLeft = 141
 
-/** The exit status of the process for an error. */
-export const statusOf = (error: ReportedError): number => {
+/** The exit status of the process for an error; `other` is that of those which have none of their own. */
+export const statusOf = (error: ReportedError, other = 1): number => {
   if (error._tag === "UsageError") return 2
+  // As shells have it.
+  if (error._tag === "SandboxError" && error.reason === "CannotStart") return error.errno === "ENOENT" ? 127 : 126
   if (error._tag === "RunError" && error.reason === "Timeout") return 124
-  return error._tag === "StdioError" && error.reason === "Closed" ? readerLeft : 1
+  return error._tag === "StdioError" && error.reason === "Closed" ? readerLeft : other
 }
 
 /** What stands under `"error"` where `--json` is asked for: the error as its schema writes it, and what it says. */
@@ -55,6 +62,8 @@ const withOptions = (error: ReportedError): ReportedError =>
 /** How errors are told: as data or as lines, and as how many. @category models */
 export interface ReportOptions extends Failure.TellOptions {
   readonly json: boolean
+  /** The exit status for what has none of its own; 1 if absent. */
+  readonly failedStatus?: number | undefined
 }
 
 /** The lines for people. */
@@ -102,6 +111,6 @@ export const reporting =
         ? error
         : Effect.zipRight(
             options.json ? tellAsData(error) : tell(error, options),
-            new Told({ status: statusOf(error) })
+            new Told({ status: statusOf(error, options.failedStatus) })
           )
     )

@@ -1,17 +1,20 @@
 /** `capsa run`: one machine with its console attached, until it ends. */
-import { type Backend, type BackendError, BackendName, BootStage, type VmConfig, VmExit } from "@capsa/core"
-import * as StatusLine from "@capsa/guest/StatusLine"
-import { Backend as Backends, GuestImage, Vm } from "capsa"
+import { type BootStage, VmExit } from "@capsa/core"
+import { Vm } from "capsa"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { copyInput, copyOutput } from "./Attach.ts"
 import { RunError, UsageError } from "./CliError.ts"
-import { type RunOptions, withoutKernel } from "./options.ts"
+import { launch } from "./detached/Launch.ts"
+import * as MachineReport from "./MachineReport.ts"
+import { withoutNetwork } from "./network.ts"
+import { isCommand, type RunOptions, withoutCommand, withoutKernel } from "./options.ts"
 import { statusOf, Told, toData, writeJson } from "./Report.ts"
+import { CommandReport, runCommand } from "./RunCommand.ts"
+import { configOf, layerOf, withProgress } from "./runMachine.ts"
 import { Stdio } from "./Stdio.ts"
 import * as Timing from "./Timing.ts"
 
@@ -22,28 +25,14 @@ import * as Timing from "./Timing.ts"
  * @category models
  */
 export const RunReport = Schema.Struct({
-  id: Schema.String,
-  name: Schema.String,
-  backend: Schema.Struct({ name: BackendName, description: Schema.String }),
+  ...MachineReport.MachineReport.fields,
   exit: VmExit,
-  stages: Schema.Array(BootStage),
   /** Bytes of console output that are missing because they were taken too slowly. */
   outputLost: Schema.Int,
   error: Schema.optional(RunError)
 })
 /** @category models */
 export type RunReport = typeof RunReport.Type
-
-const layerOf = (name: RunOptions["backend"]): Layer.Layer<Backend, BackendError> =>
-  Backends.candidates.find((candidate) => candidate.name === name)?.layer ?? Backends.auto
-
-const configOf = ({ kernel, initrd, cmdline, cpus, memory, name, limit }: RunOptions): VmConfig => ({
-  boot: kernel === undefined ? undefined : { kernel, initrd, cmdline },
-  cpus,
-  memory,
-  name,
-  limits: limit
-})
 
 /** How a session was over: the machine ended, its user left, its time was over. @category models */
 export type Ending = "ended" | "left" | "time over"
@@ -105,34 +94,66 @@ const session = Effect.fnUntraced(function* (options: RunOptions) {
   // What it said last is written out, unless nobody takes it.
   const outputLost = yield* Effect.timeoutOption(Fiber.join(output), "1 second")
   return {
-    id: vm.id,
-    name: vm.name,
-    backend: { name: vm.backend.name, description: vm.backend.description },
+    ...(yield* MachineReport.of(vm)),
     exit,
-    stages: yield* vm.stages,
     outputLost: Option.getOrElse(outputLost, () => 0),
     error: errorOf(ending, exit, options)
   } satisfies RunReport
 }, Effect.scoped)
 
-/** Preparing the built-in guest shows on a terminal how far it is. */
-const withProgress = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.flatMap(GuestImage, ({ images }) =>
-    Effect.provideService(effect, GuestImage, {
-      images: (capabilities) => Effect.provide(images(capabilities), StatusLine.layer)
-    })
-  )
+/** What was given without what it goes with, if so. */
+const misplaced = (options: RunOptions): UsageError | undefined => {
+  const conflict = (option: string, what: string, hint: string) =>
+    new UsageError({ reason: "Conflict", detail: `${option} goes with ${what}.`, hint })
+  const stray = withoutKernel(options)
+  if (stray !== undefined) return conflict(stray, "--kernel", "Name the kernel: --kernel vmlinuz.")
+  if (options.kernel !== undefined && options.guest !== undefined) {
+    return conflict("--guest", "the built-in guest", "Leave out --kernel.")
+  }
+  const unreachable = withoutNetwork(options)
+  if (unreachable !== undefined) return conflict(unreachable, "a network", "Leave out --net none.")
+  const idle = withoutCommand(options)
+  if (idle !== undefined) return conflict(idle, "a command", "Name it at the end: capsa run … -- sh -c 'echo hello'.")
+  if (options.detach && options.tty) {
+    return conflict("--tty", "a terminal, which --detach leaves", "Leave it out; capsa exec has --tty, too.")
+  }
+  return undefined
+}
 
 /** The verb. */
 export const run = Effect.fn("run")(function* (options: RunOptions) {
-  const stray = withoutKernel(options)
-  if (stray !== undefined) {
-    const detail = `${stray} goes with --kernel.`
-    return yield* new UsageError({ reason: "Conflict", detail, hint: "Name the kernel: --kernel vmlinuz." })
+  const wrong = misplaced(options)
+  if (wrong !== undefined) return yield* wrong
+  if (options.detach) return yield* tellDetached(yield* launch(options), options)
+  const on = layerOf(options.backend)
+  if (isCommand(options)) {
+    return yield* tellCommand(yield* runCommand(options).pipe(withProgress, Effect.provide(on)), options)
   }
+  return yield* tellMachine(yield* session(options).pipe(withProgress, Effect.provide(on)), options)
+})
+
+const drawTiming = Effect.fnUntraced(function* (stages: ReadonlyArray<BootStage>, { timing }: RunOptions) {
   const { stderr } = yield* Stdio
-  const report = yield* session(options).pipe(withProgress, Effect.provide(layerOf(options.backend)))
-  if (options.timing) yield* stderr.write(Timing.render(report.stages, stderr))
+  if (timing) yield* stderr.write(Timing.render(stages, stderr))
+})
+
+const tellDetached = Effect.fnUntraced(function* (report: MachineReport.MachineReport, options: RunOptions) {
+  const { stdout } = yield* Stdio
+  yield* drawTiming(report.stages, options)
+  if (!options.json) return yield* stdout.write(`${report.id}\n`)
+  return yield* writeJson(yield* Effect.orDie(Schema.encode(MachineReport.MachineReport)(report)))
+})
+
+/** What the command said has been told. */
+const tellCommand = Effect.fnUntraced(function* (report: CommandReport, options: RunOptions) {
+  yield* drawTiming(report.stages, options)
+  if (options.json) yield* writeJson(yield* Effect.orDie(Schema.encode(CommandReport)(report)))
+  if (report.exitCode !== 0) return yield* new Told({ status: report.exitCode })
+})
+
+const tellMachine = Effect.fnUntraced(function* (report: RunReport, options: RunOptions) {
+  const { stderr } = yield* Stdio
+  yield* drawTiming(report.stages, options)
   if (report.outputLost > 0) {
     yield* stderr.write(`capsa: ${report.outputLost} bytes of output are missing: they were taken too slowly.\n`)
   }

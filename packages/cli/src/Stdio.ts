@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 
 /** What each reason of a {@link StdioError} means. @category models */
 export const stdioReasons = {
@@ -64,6 +64,12 @@ export interface Output<E> {
   readonly write: (data: string | Uint8Array) => Effect.Effect<void, E>
 }
 
+/** @category models */
+export interface TerminalSize {
+  readonly columns: number
+  readonly rows: number
+}
+
 /**
  * What a program talks with people and other programs through.
  *
@@ -78,6 +84,13 @@ export class Stdio extends Context.Tag("@capsa/cli/Stdio")<
       readonly bytes: Stream.Stream<Uint8Array, StdioError>
       /** Until the scope closes, every key goes to {@link bytes} as it is pressed, Ctrl-C too. On a terminal only. */
       readonly raw: Effect.Effect<void, never, Scope.Scope>
+    }
+    /** What shows the output, where that is a terminal. */
+    readonly terminal: {
+      /** 80 columns and 24 rows where there is none. */
+      readonly size: Effect.Effect<TerminalSize>
+      /** New sizes, as they come. */
+      readonly sizeChanges: Stream.Stream<TerminalSize>
     }
     readonly stdout: Output<StdioError>
     /** That it cannot be written to could be told nowhere, and isn't. */
@@ -106,6 +119,8 @@ const outputOf = (stream: NodeJS.WriteStream, coloursWanted: boolean): Output<St
   }
 }
 
+const terminalSize = (): TerminalSize => ({ columns: process.stdout.columns ?? 80, rows: process.stdout.rows ?? 24 })
+
 const setRawMode = (on: boolean) => Effect.sync(() => void process.stdin.setRawMode(on))
 
 /** The streams of this process. @category layers */
@@ -123,6 +138,19 @@ export const layer: Layer.Layer<Stdio> = Layer.effect(
           (error) => errorOf("stdin", error)
         ),
         raw: Effect.asVoid(Effect.acquireRelease(setRawMode(true), () => setRawMode(false)))
+      },
+      terminal: {
+        size: Effect.sync(terminalSize),
+        sizeChanges: Stream.asyncPush<TerminalSize>((emit) =>
+          Effect.acquireRelease(
+            Effect.sync(() => {
+              const changed = () => void emit.single(terminalSize())
+              process.stdout.on("resize", changed)
+              return changed
+            }),
+            (changed) => Effect.sync(() => process.stdout.off("resize", changed))
+          )
+        )
       },
       stdout: outputOf(process.stdout, coloursWanted),
       stderr: { ...stderr, write: (data) => Effect.ignore(stderr.write(data)) }

@@ -1,7 +1,13 @@
 /** What the verbs print as JSON, for programs that read it. */
 export { BackendsReport } from "./Backends.ts"
 export { CleanupReport } from "./Cleanup.ts"
+export { CpReport } from "./Cp.ts"
 export { DoctorReport } from "./Doctor.ts"
+export { ExecReport } from "./Exec.ts"
+export { GuestPaths, GuestReport } from "./Guest.ts"
+export { MachineReport } from "./MachineReport.ts"
 export { PsReport } from "./Ps.ts"
 export { ReportedError } from "./Report.ts"
 export { RunReport } from "./Run.ts"
+export { CommandReport } from "./RunCommand.ts"
+export { StopReport } from "./Stop.ts"

@@ -20,6 +20,7 @@ const streams = (isTerminal: boolean, input: Stream.Stream<Uint8Array, StdioErro
   const take = (data: string | Uint8Array) => Effect.sync(() => void shown.push(data))
   const output = { isTerminal, colours: false, columns: 80, write: take }
   const stdio = {
+    terminal: { size: Effect.succeed({ columns: 80, rows: 24 }), sizeChanges: Stream.never },
     stdin: {
       isTerminal,
       bytes: input,

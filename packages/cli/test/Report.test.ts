@@ -81,5 +81,7 @@ describe("as data", () => {
 })
 
 test("exit statuses", () => {
-  expect([denied, silent, config, timeout, usage, gone].map(Report.statusOf)).toEqual([1, 1, 1, 124, 2, 141])
+  expect([denied, silent, config, timeout, usage, gone].map((error) => Report.statusOf(error))).toEqual([
+    1, 1, 1, 124, 2, 141
+  ])
 })

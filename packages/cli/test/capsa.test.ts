@@ -58,13 +58,25 @@ describe("help", () => {
     const { status, stdout } = await capsa(["run", "--help"])
     expect(stdout.match(/^ {2}--[a-z]+/gm)?.map((option) => option.trim())).toEqual([
       "--kernel",
+      "--guest",
       "--initrd",
       "--cmdline",
+      "--disk",
+      "--share",
+      "--net",
+      "--publish",
+      "--allow",
+      "--deny",
       "--cpus",
       "--memory",
       "--backend",
       "--limit",
+      "--env",
+      "--cwd",
+      "--user",
+      "--tty",
       "--name",
+      "--detach",
       "--timeout",
       "--verbose",
       "--timing",
@@ -86,8 +98,16 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
   const cases: ReadonlyArray<readonly [words: ReadonlyArray<string>, detail: string]> = [
     [[], "No verb is given."],
     [["fly"], "There is no verb fly."],
-    [["run", "--disk", "x.img"], "There is no option or argument --disk."],
-    [["run", "--", "uname"], "There is no option or argument uname."],
+    [["run", "--fly"], "There is no option or argument --fly."],
+    [["run", "--publish", "80"], '--publish: "80" is no port; write it like 8080:80, 0.0.0.0:8080:80 or 5353:53/udp'],
+    [["run", "--net", "none", "--allow", "a.org"], "--allow goes with a network."],
+    ...["/only", "a:relative", "a:/b:rx"].map(
+      (share) =>
+        [["run", "--share", share], `--share: "${share}" is no share; write it like src:/src or out:/out:rw`] as const
+    ),
+    [["run", "uname"], "There is no option or argument uname."],
+    [["run", "--"], "There is no command behind --."],
+    [["run", "--cwd", "/tmp"], "--cwd goes with a command."],
     [["run", "--kernel"], "--kernel needs a value."],
     [["run", "--initrd", "x"], "--initrd goes with --kernel."],
     [["run", "--cpus", "two"], '--cpus: "two" is no number; write it like 2'],
@@ -116,7 +136,7 @@ describe("wrong usage: what is wrong, what to do, and status 2", () => {
   }
 
   test("as data with --json", async () => {
-    const { status, stdout, stderr } = await capsa(["run", "--json", "--disk", "x.img"])
+    const { status, stdout, stderr } = await capsa(["run", "--json", "--publish", "x.img"])
     expect(stderr).toBe("")
     expect(decodeLine(Failure, stdout).error._tag).toBe("UsageError")
     expect(status).toBe(2)

@@ -36,10 +36,27 @@ export const FirmwareBoot = Schema.Struct({
 /** @category models */
 export type FirmwareBoot = typeof FirmwareBoot.Type
 
+/** The built-in guest, with the kernel of one's choice. @category models */
+export const BuiltinBoot = Schema.Struct({
+  guest: Schema.propertySignature(Schema.Literal("tiny", "debian")).annotations({
+    description:
+      'The built-in guest with this kernel: "tiny", which is built from source and starts fastest, or the distribution\'s. If `boot` is absent the tiny one, as soon as it has been built.'
+  })
+})
 /** @category models */
-export const BootConfig = Schema.Union(DirectBoot, FirmwareBoot)
+export type BuiltinBoot = typeof BuiltinBoot.Type
+
+/** @category models */
+export const BootConfig = Schema.Union(DirectBoot, FirmwareBoot, BuiltinBoot)
 /** @category models */
 export type BootConfig = typeof BootConfig.Type
+
+/** Whether it starts a kernel of the user's own. @category guards */
+export const isDirect = (boot: BootConfig | undefined): boot is DirectBoot => boot !== undefined && "kernel" in boot
+
+/** Whether it starts the built-in guest. @category guards */
+export const isBuiltin = (boot: BootConfig | undefined): boot is BuiltinBoot | undefined =>
+  boot === undefined || "guest" in boot
 
 /** Whether it starts firmware, not a kernel. @category guards */
 export const isFirmware = (boot: BootConfig | undefined): boot is FirmwareBoot =>

@@ -3,7 +3,7 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { isFirmware } from "./BootConfig.ts"
+import { isBuiltin, isDirect, isFirmware } from "./BootConfig.ts"
 import type { Capabilities } from "./Capabilities.ts"
 import { defaults } from "./ConfigDefaults.ts"
 import type { DiskConfig } from "./DiskConfig.ts"
@@ -11,6 +11,7 @@ import * as KernelCmdline from "./KernelCmdline.ts"
 import type { KernelCmdlineError } from "./KernelCmdlineError.ts"
 import { LimitsConfig } from "./LimitsConfig.ts"
 import { toMib } from "./MemorySize.ts"
+import { make as makeNetwork, NetworkPlan } from "./NetworkPlan.ts"
 import type { ShareConfig } from "./ShareConfig.ts"
 import type { VmConfig } from "./VmConfig.ts"
 import { VmConfigError } from "./VmConfigError.ts"
@@ -21,6 +22,8 @@ export const DiskPlan = Schema.Struct({
   format: Schema.Literal("raw", "qcow2"),
   blockDevice: Schema.Boolean,
   readOnly: Schema.Boolean,
+  /** What a qcow2 image builds on, from the next to the last. */
+  backing: Schema.Array(Schema.Struct({ path: Schema.String, format: Schema.Literal("raw", "qcow2") })),
   /** What is written goes elsewhere and is thrown away. */
   ephemeral: Schema.Boolean,
   serial: Schema.String
@@ -60,6 +63,12 @@ export const BootPlan = Schema.Struct({
   shares: Schema.Array(SharePlan),
   /** Whether the guest has a balloon to give memory back with. */
   balloon: Schema.Boolean,
+  /** Whether the guest has a port of virtio-serial for its agent, because its agent cannot be reached by vsock. */
+  agentPort: Schema.Boolean,
+  /** Absent: the machine has none. */
+  network: Schema.optional(NetworkPlan),
+  /** Whether host and guest can connect to each other by port number. */
+  vsock: Schema.Boolean,
   /** What the backend's process may take of the host. */
   limits: Schema.optional(LimitsConfig)
 })
@@ -87,6 +96,8 @@ export interface PlanOptions {
   /** UUID of the machine. */
   readonly id: string
   readonly capabilities: Capabilities
+  /** Whether somebody is to talk to an agent in the guest. */
+  readonly agent?: boolean | undefined
   /** What is started where the configuration names no kernel. */
   readonly images?: GuestImages | undefined
 }
@@ -104,9 +115,12 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
   const path = yield* Path.Path
   const { boot, memory = defaults.memory } = config
   if (isFirmware(boot)) return yield* noFirmware
-  const images = boot ?? options.images
+  const images = isDirect(boot) ? boot : options.images
   if (images === undefined) return yield* noKernel
+  const network = makeNetwork(config.network ?? defaults.network, options.id)
   const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
+  const wantsAgent = options.agent ?? false
+  const { vsock } = options.capabilities.features
   return {
     id: options.id,
     name: config.name ?? defaultName(options.id),
@@ -120,6 +134,9 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     disks: (config.disks ?? []).map((disk, index) => diskPlan(path, disk, index)),
     shares: (config.shares ?? []).map((share, index) => sharePlan(path, share, index)),
     balloon: config.balloon ?? false,
+    agentPort: wantsAgent && !vsock.supported,
+    ...(network === undefined ? {} : { network }),
+    vsock: config.vsock === true || (wantsAgent && vsock.supported),
     ...(config.limits === undefined ? {} : { limits: config.limits })
   } satisfies BootPlan
 })
@@ -128,6 +145,10 @@ const diskPlan = (path: Path.Path, disk: DiskConfig, index: number): DiskPlan =>
   path: path.resolve(disk.path),
   format: disk.format ?? "raw",
   blockDevice: disk.blockDevice ?? false,
+  backing: (disk.backing ?? []).map(({ format, path: image }) => ({
+    path: path.resolve(image),
+    format: format ?? "raw"
+  })),
   readOnly: disk.readOnly ?? false,
   // What is not written needs no place to be thrown away from.
   ephemeral: (disk.ephemeral ?? false) && !(disk.readOnly ?? false),
@@ -138,22 +159,25 @@ const sharePlan = (path: Path.Path, share: ShareConfig, index: number): SharePla
   host: path.resolve(share.host),
   guest: share.guest,
   mode: share.mode ?? defaults.shareMode,
-  tag: share.tag ?? `${defaults.shareTag}${index}`,
+  tag: tagOf(share, index),
   cache: share.cache ?? defaults.shareCache,
   ...(share.uid === undefined ? {} : { uid: share.uid })
 })
 
+const tagOf = ({ tag }: ShareConfig, index: number): string => tag ?? `${defaults.shareTag}${index}`
+
 /**
  * The kernel command line of a configuration, within the limit of the backend's architecture: what every machine should
- * have, the disk that has the root, then what the backend and the guest's images need, then what the user says, and the early console.
+ * have, the disk that has the root, then what the backend and the guest's images need, where the built-in guest mounts
+ * the shares, then what the user says, and the early console.
  */
 export const commandLine = (
   config: VmConfig,
   options: Pick<PlanOptions, "capabilities" | "images">
 ): Either.Either<string, KernelCmdlineError> =>
   Either.gen(function* () {
-    const boot = isFirmware(config.boot) ? undefined : config.boot
-    const images = config.boot === undefined ? options.images : undefined
+    const boot = isDirect(config.boot) ? config.boot : undefined
+    const images = isBuiltin(config.boot) ? options.images : undefined
     const device = boot?.console ?? images?.console ?? defaults.console
     const architecture = options.capabilities.architectures[0] ?? "x86_64"
     const layers = KernelCmdline.merge(
@@ -164,6 +188,7 @@ export const commandLine = (
       ]),
       yield* KernelCmdline.parse(options.capabilities.kernelParameters ?? ""),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
+      yield* KernelCmdline.make(shareParameters(config)),
       yield* KernelCmdline.parse(boot?.cmdline ?? ""),
       yield* KernelCmdline.make([earlyOutput[architecture]])
     )
@@ -200,9 +225,34 @@ const machineParameters: Readonly<Record<KernelCmdline.Architecture, ReadonlyArr
 /** A kernel of one's own has its root on the first disk; the built-in guest has its own, and the disks beside it. */
 const rootParameters = ({ boot, disks = [] }: VmConfig): ReadonlyArray<KernelCmdline.Parameter> => {
   const [first] = disks
-  if (boot === undefined || first === undefined) return []
+  if (isBuiltin(boot) || first === undefined) return []
   return [{ key: "root", value: "/dev/vda" }, { key: first.readOnly === true ? "ro" : "rw" }]
 }
+
+/** A kernel of one's own mounts them itself; the built-in guest is told where. */
+const shareParameters = ({ boot, shares = [] }: VmConfig): ReadonlyArray<KernelCmdline.Parameter> =>
+  !isBuiltin(boot)
+    ? []
+    : shares
+        .map((share, index) => ({
+          tag: tagOf(share, index),
+          mode: share.mode ?? defaults.shareMode,
+          guest: share.guest.replace(/\/+/g, "/")
+        }))
+        // A share may be mounted in another one, which must be there first.
+        .toSorted((one, other) => compare(one.guest, other.guest))
+        .map(({ tag, mode, guest }) => ({ key: "capsa.share", value: `${tag}:${mode}:${percentEncoded(guest)}` }))
+
+const compare = (one: string, other: string): number => (one < other ? -1 : Number(one > other))
+
+/** Without anything that the kernel, or a shell, would take for more than itself. */
+const percentEncoded = (path: string): string =>
+  [...new TextEncoder().encode(path)]
+    .map((byte) => {
+      const character = String.fromCharCode(byte)
+      return /[\w./-]/.test(character) ? character : `%${byte.toString(16).padStart(2, "0")}`
+    })
+    .join("")
 
 const noKernel = new VmConfigError({
   reason: "Invalid",

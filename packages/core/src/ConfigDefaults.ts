@@ -13,5 +13,8 @@ export const defaults = {
   diskSerial: "capsa-disk",
   forwardProtocol: "tcp",
   forwardAddress: "127.0.0.1",
-  policy: "allow"
+  policyProfile: "public",
+  policy: "allow",
+  policyRecheck: false,
+  switchSubnet: "10.0.3.0/24"
 } as const

@@ -9,11 +9,13 @@ import { commandLine, type PlanOptions } from "./BootPlan.ts"
 import { defaults } from "./ConfigDefaults.ts"
 import { type Capable, refusals } from "./internal/demands.ts"
 import { bootFileProblems } from "./internal/fileProblems.ts"
-import { networkProblems } from "./internal/networkProblems.ts"
+import { flowProblems, networkProblems, policyProblems } from "./internal/networkProblems.ts"
 import { ensure, isName, nameHint, type Problems, within } from "./internal/problem.ts"
 import { limitProblems, mainProblems, memoryMinMib, timeProblems, timeSpanMax } from "./internal/settingProblems.ts"
 import { diskProblems, shareProblems } from "./internal/storageProblems.ts"
 import { format, toMib } from "./MemorySize.ts"
+import type { NetworkPolicy } from "./NetworkConfig.ts"
+import type { NetworkFlow } from "./NetworkFlow.ts"
 import { VmConfig } from "./VmConfig.ts"
 import { VmConfigError, type VmConfigProblem } from "./VmConfigError.ts"
 
@@ -53,11 +55,24 @@ export const validate = Effect.fn("ConfigValidation.validate")(function* (
       others.filter((other) => other.name !== name)
     )
   ]
-  const [first, ...rest] = Arr.sort(problems, inOrderOfFields)
-  if (first === undefined) return
-  const reason = problems.every(({ refusal }) => refusal !== undefined) ? "Unsupported" : "Invalid"
-  return yield* new VmConfigError({ reason, problems: [first, ...rest] })
+  return yield* failing(problems)
 })
+
+const failing = (problems: Problems): Effect.Effect<void, VmConfigError> =>
+  Effect.suspend(() => {
+    const [first, ...rest] = Arr.sort(problems, inOrderOfFields)
+    if (first === undefined) return Effect.void
+    const reason = problems.every(({ refusal }) => refusal !== undefined) ? "Unsupported" : "Invalid"
+    return Effect.fail(new VmConfigError({ reason, problems: [first, ...rest] }))
+  })
+
+/** The same for a policy that is to replace another. @category validation */
+export const validatePolicy = (policy: NetworkPolicy): Effect.Effect<void, VmConfigError> =>
+  Effect.suspend(() => failing(policyProblems("policy", policy)))
+
+/** The same for what a policy is asked about. @category validation */
+export const validateFlow = (flow: NetworkFlow): Effect.Effect<void, VmConfigError> =>
+  Effect.suspend(() => failing(flowProblems(flow)))
 
 const inOrderOfFields = Order.mapInput(Order.number, ({ path }: VmConfigProblem) =>
   Object.keys(VmConfig.fields).indexOf(path.split(".")[0] ?? "")

@@ -1,6 +1,17 @@
 /** Disks of a machine. */
 import * as Schema from "effect/Schema"
 
+/** An image that another builds on. @category models */
+export const BackingImage = Schema.Struct({
+  path: Schema.propertySignature(Schema.NonEmptyString).annotations({ description: "Path of the image." }),
+  format: Schema.optional(Schema.Literal("raw", "qcow2")).annotations({
+    default: "raw",
+    description: "What the file holds."
+  })
+})
+/** @category models */
+export type BackingImage = typeof BackingImage.Type
+
 /** A disk from an image file, or a block device, of the host. @category models */
 export const DiskConfig = Schema.Struct({
   path: Schema.propertySignature(Schema.NonEmptyString).annotations({
@@ -13,6 +24,10 @@ export const DiskConfig = Schema.Struct({
   format: Schema.optional(Schema.Literal("raw", "qcow2")).annotations({
     default: "raw",
     description: "What the file holds. Never guessed from its content, which the guest can write."
+  }),
+  backing: Schema.optional(Schema.Array(BackingImage)).annotations({
+    description:
+      "Images that a qcow2 image builds on, the one that it builds on itself first. The name in the image's header is not followed; one that names another image and has none here is refused."
   }),
   readOnly: Schema.optional(Schema.Boolean).annotations({
     default: false,

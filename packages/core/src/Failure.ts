@@ -8,9 +8,11 @@ import * as Console from "./ConsoleError.ts"
 import * as KernelCmdline from "./KernelCmdlineError.ts"
 import * as Machine from "./MachineError.ts"
 import * as Pool from "./PoolError.ts"
+import * as Sandbox from "./SandboxError.ts"
 import * as State from "./StateError.ts"
 import * as VmBoot from "./VmBootError.ts"
 import * as VmConfig from "./VmConfigError.ts"
+import * as Vsock from "./VsockError.ts"
 
 export { docsOf, type FailureReason, type FailureReasons } from "./FailureReason.ts"
 
@@ -22,7 +24,9 @@ export const Failure = Schema.Union(
   Machine.MachineError,
   State.StateError,
   Console.ConsoleError,
+  Sandbox.SandboxError,
   Pool.PoolError,
+  Vsock.VsockError,
   KernelCmdline.KernelCmdlineError
 )
 /** @category models */
@@ -36,7 +40,9 @@ export const reasons = {
   MachineError: Machine.reasons,
   StateError: State.reasons,
   ConsoleError: Console.reasons,
+  SandboxError: Sandbox.reasons,
   PoolError: Pool.reasons,
+  VsockError: Vsock.reasons,
   KernelCmdlineError: KernelCmdline.reasons
 } as const satisfies Record<Failure["_tag"], unknown>
 

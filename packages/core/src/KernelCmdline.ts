@@ -116,8 +116,9 @@ const wrong = (reason: keyof typeof complaints, text: string): KernelCmdlineErro
   return new KernelCmdlineError({ reason, detail: `${JSON.stringify(text)} ${detail}.`, hint })
 }
 
-/** Names whose every occurrence counts: to the kernel, or to modprobe, dracut and systemd, which read the same line. */
+/** Names whose every occurrence counts: to the kernel, or to modprobe, dracut, systemd and our init, which read the same line. */
 const collected = new Set([
+  "capsa.share",
   "console",
   "earlycon",
   "memmap",

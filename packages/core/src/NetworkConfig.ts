@@ -23,15 +23,29 @@ export const PolicyRule = Schema.Struct({
 /** @category models */
 export type PolicyRule = typeof PolicyRule.Type
 
-/** What a machine may reach. @category models */
-export const NetworkPolicy = Schema.Struct({
+/** What a machine may reach, rule by rule. @category models */
+export const PolicyRules = Schema.Struct({
   default: Schema.optional(Schema.Literal("allow", "deny")).annotations({
     default: defaults.policy,
     description:
       "What happens where no rule decides. Loopback, link-local, metadata and private addresses need a rule of their own."
   }),
-  rules: Schema.optional(Schema.Array(PolicyRule)).annotations({ description: "The first that decides is taken." })
+  rules: Schema.optional(Schema.Array(PolicyRule)).annotations({ description: "The first that decides is taken." }),
+  recheck: Schema.optional(Schema.Boolean).annotations({
+    default: defaults.policyRecheck,
+    description: "When they replace others: connections that they deny are ended, too, instead of living on."
+  })
 })
+/** @category models */
+export type PolicyRules = typeof PolicyRules.Type
+
+/** What a machine may reach, in a word or rule by rule: docs/NETWORK-POLICY.md. @category models */
+export const NetworkPolicy = Schema.Union(
+  Schema.Literal("open"),
+  Schema.Literal("public"),
+  Schema.Literal("none"),
+  PolicyRules
+)
 /** @category models */
 export type NetworkPolicy = typeof NetworkPolicy.Type
 
@@ -54,7 +68,7 @@ export type PortForward = typeof PortForward.Type
 /** How names are found. @category models */
 export const DnsConfig = Schema.Struct({
   servers: Schema.optional(Schema.Array(Schema.NonEmptyString)).annotations({
-    description: "Addresses of the servers that are asked. Those of the host if absent."
+    description: "IPv4 addresses of the servers that are asked. Those of the host if absent."
   }),
   search: Schema.optional(Schema.Array(Schema.NonEmptyString)).annotations({
     description: "Domains in which the guest looks for short names."
@@ -68,7 +82,11 @@ export const UserNetwork = Schema.Struct({
   mode: Schema.propertySignature(Schema.Literal("user")).annotations({
     description: "Outwards through the host, by address translation that needs no privileges."
   }),
-  policy: Schema.optional(NetworkPolicy).annotations({ description: "What the machine may reach." }),
+  policy: Schema.optional(NetworkPolicy).annotations({
+    default: defaults.policyProfile,
+    description:
+      'What the machine may reach: "public" is everything but closed ranges (the host, private networks and the like), "open" is those as well, "none" is nothing but DHCP.'
+  }),
   forwards: Schema.optional(Schema.Array(PortForward)).annotations({
     description: "Ports of the host that lead into the machine."
   }),
@@ -99,6 +117,15 @@ export const SwitchNetwork = Schema.Struct({
   }),
   address: Schema.optional(Schema.NonEmptyString).annotations({
     description: "The machine's own IPv4 address. A lease of the switch's if absent."
+  }),
+  subnet: Schema.optional(Schema.NonEmptyString).annotations({
+    default: defaults.switchSubnet,
+    description:
+      "The switch's IPv4 network, with 16 to 28 leading bits. The first of its addresses is the gateway's. All machines of a switch give the same."
+  }),
+  uplink: Schema.optional(NetworkPolicy).annotations({
+    description:
+      "What the machines of the switch may reach beyond it; if absent there is no way out. All machines of a switch give the same."
   })
 })
 /** @category models */

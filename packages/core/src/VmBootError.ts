@@ -49,6 +49,18 @@ export const reasons = {
     retryable: false,
     remedy: checkFile
   },
+  NetworkUnavailable: {
+    happened:
+      "The library for user-mode networks is missing, the TAP device can't be used, or the address on the switch is taken.",
+    retryable: false,
+    remedy:
+      "The hint says which: install `libslirp0` (Fedora, Arch: `libslirp`), have the device made with `ip tuntap add dev NAME mode tap user USER`, or leave the address to the switch."
+  },
+  PortUnavailable: {
+    happened: "A port of the host that is to be forwarded is taken, or this user may not listen on it.",
+    retryable: false,
+    remedy: "End what listens there (`ss -ltnup` shows it) or forward another one; ports below 1024 need a privilege."
+  },
   Unsupported: {
     happened: "The hypervisor can't do what the plan asks for.",
     retryable: false,

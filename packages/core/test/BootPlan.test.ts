@@ -36,7 +36,9 @@ describe("BootPlan.make", () => {
       discovery: "firmware",
       disks: [],
       shares: [],
-      balloon: false
+      balloon: false,
+      agentPort: false,
+      vsock: false
     })
   })
 
@@ -70,6 +72,22 @@ describe("BootPlan.make", () => {
   test("firmware is refused, not passed over for the built-in guest", () => {
     const made = BootPlan.make({ boot: { firmware: "uefi" } }, options).pipe(Effect.provide(Path.layer), Effect.flip)
     expect(Effect.runSync(made)).toMatchObject({ reason: "Unsupported", problems: [{ path: "boot.firmware" }] })
+  })
+
+  test("the built-in guest is told where shares go, the outer ones first", () => {
+    const shares = [
+      { host: "/h", guest: "/data/in ner", mode: "rw" },
+      { host: "/h", guest: "//data/", tag: "outer" },
+      { host: "/h", guest: "/ä%*:'" }
+    ] as const
+    const told = [
+      "capsa.share=outer:ro:/data/",
+      "capsa.share=share0:rw:/data/in%20ner",
+      "capsa.share=share2:ro:/%c3%a4%25%2a%3a%27"
+    ]
+    const { cmdline } = plan({ shares })
+    expect(cmdline.split(" ").filter((word) => word.startsWith("capsa.share="))).toEqual(told)
+    expect(plan({ boot: { kernel: "/k" }, shares }).cmdline).not.toContain("capsa.share")
   })
 
   test("paths become absolute", () => {

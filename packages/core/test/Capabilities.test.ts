@@ -14,7 +14,7 @@ describe("what a backend does not offer", () => {
   const askingFor: Record<Feature, VmConfig> = {
     uefi: { boot: { firmware: "uefi" } },
     disks: { disks: [{ path: "/disk" }] },
-    qcow2: { disks: [{ path: "/disk", format: "qcow2" }] },
+    qcow2: { disks: [{ path: "/q", format: "qcow2" }] },
     ephemeralDisks: { disks: [{ path: "/disk", ephemeral: true }] },
     shares: { shares: [{ host: "/folder", guest: "/a" }] },
     userNetwork: { network: { mode: "user" } },
@@ -62,7 +62,7 @@ describe("what a backend does not offer", () => {
   test("of a device that is missing, the details go without saying", () => {
     const { problems } = refused(
       {
-        disks: [{ path: "/disk", format: "qcow2", ephemeral: true }],
+        disks: [{ path: "/q", format: "qcow2", ephemeral: true }],
         network: { mode: "user", policy: {}, forwards: [{ host: 80, guest: 80 }] }
       },
       little

@@ -12,7 +12,8 @@ const most: VmConfig = {
   memory: "4GiB",
   disks: [
     { path: "/disk", serial: "root" },
-    { path: "/fixed", format: "qcow2", ephemeral: true },
+    { path: "/q", format: "qcow2", ephemeral: true },
+    { path: "/q-based", format: "qcow2", backing: [{ path: "/q2", format: "qcow2" }] },
     { path: "/fixed", readOnly: true },
     { path: "/dev/sdx", blockDevice: true }
   ],
@@ -29,15 +30,17 @@ const most: VmConfig = {
         { action: "allow", domain: "*.example.org", ports: 443, protocol: "tcp" },
         { action: "deny", address: "10.0.0.0/8", ports: "8000-8099" },
         { action: "allow", address: "2001:db8::/32" },
+        { action: "deny", domain: "Example.org." },
         { action: "allow" }
-      ]
+      ],
+      recheck: true
     },
     forwards: [
       { host: 8080, guest: 80 },
       { host: 8080, guest: 80, protocol: "udp" },
       { host: 8080, guest: 80, address: "127.0.0.2" }
     ],
-    dns: { servers: ["192.0.2.53", "2001:db8::53"], search: ["example.org"] }
+    dns: { servers: ["192.0.2.53", "192.0.2.54"], search: ["example.org"] }
   },
   vsock: true,
   balloon: true,
@@ -59,6 +62,9 @@ describe("ConfigValidation.validate", () => {
     ["all fields", most],
     ["none", {}],
     ["what asks for nothing", { disks: [], shares: [], network: "none", vsock: false, isolation: "inline" }],
+    ["the policy open", { network: { mode: "user", policy: "open" } }],
+    ["the policy public", { network: { mode: "user", policy: "public" } }],
+    ["the policy none", { network: { mode: "user", policy: "none" } }],
     ["a TAP device", { network: { mode: "tap", device: "tap0" } }],
     ["a switch", { network: { mode: "switch", switch: "lan", address: "10.0.3.7" } }],
     ["firmware", { boot: { firmware: "uefi", variables: "/disk" }, disks: [{ path: "/disk" }] }],
@@ -112,6 +118,31 @@ describe("ConfigValidation.validate", () => {
     ["a disk that may not be written", { disks: [{ path: "/disk" }, { path: "/fixed" }] }, "disks.1.path"],
     ["two writers", { disks: [{ path: "/disk" }, { path: "/folder/../disk" }] }, "disks.1.path"],
     ["a reader beside a writer", { disks: [{ path: "/disk", readOnly: true }, { path: "/disk" }] }, "disks.1.path"],
+    ["a raw image as qcow2", { disks: [{ path: "/disk", format: "qcow2" }] }, "disks.0.path"],
+    ["an encrypted image", { disks: [{ path: "/q-secret", format: "qcow2" }] }, "disks.0.path"],
+    ["content in another file", { disks: [{ path: "/q-elsewhere", format: "qcow2" }] }, "disks.0.path"],
+    ["a base that is not named", { disks: [{ path: "/q-based", format: "qcow2" }] }, "disks.0.path"],
+    [
+      "a base's base that is not named",
+      { disks: [{ path: "/q-based", format: "qcow2", backing: [{ path: "/q-based", format: "qcow2" }] }] },
+      "disks.0.backing.0.path"
+    ],
+    [
+      "a missing base",
+      { disks: [{ path: "/q-based", format: "qcow2", backing: [{ path: "/none" }] }] },
+      "disks.0.backing.0.path"
+    ],
+    [
+      "a base for one that has none",
+      { disks: [{ path: "/q", format: "qcow2", backing: [{ path: "/disk" }] }] },
+      "disks.0.path"
+    ],
+    [
+      "a base below a raw one",
+      { disks: [{ path: "/q-based", format: "qcow2", backing: [{ path: "/disk" }, { path: "/odd" }] }] },
+      "disks.0.backing.0.path"
+    ],
+    ["a base of a raw image", { disks: [{ path: "/disk", backing: [{ path: "/odd" }] }] }, "disks.0.backing"],
     ["a long serial", { disks: [{ path: "/disk", serial: "x".repeat(21) }] }, "disks.0.serial"],
     [
       "a serial twice",
@@ -164,11 +195,30 @@ describe("ConfigValidation.validate", () => {
     ["a name as address", rule({ address: "example.org" }), "network.policy.rules.0.address"],
     ["an address as name", rule({ domain: "192.0.2.7" }), "network.policy.rules.0.domain"],
     ["a wildcard inside", rule({ domain: "a.*.org" }), "network.policy.rules.0.domain"],
+    ["a wildcard of nothing", rule({ domain: "*." }), "network.policy.rules.0.domain"],
+    [
+      "too many rules",
+      {
+        network: { mode: "user", policy: { rules: Array.from({ length: 1025 }, () => ({ action: "deny" as const })) } }
+      },
+      "network.policy.rules"
+    ],
     ["address and name", rule({ address: "192.0.2.7", domain: "a.org" }), "network.policy.rules.0.domain"],
     ["ports backwards", rule({ ports: "90-80" }), "network.policy.rules.0.ports"],
     ["a negative port", rule({ ports: -1 }), "network.policy.rules.0.ports"],
     ["ports of ICMP", rule({ ports: 7, protocol: "icmp" }), "network.policy.rules.0.ports"],
     ["a server by name", network({ mode: "user", dns: { servers: ["dns.org"] } }), "network.dns.servers.0"],
+    [
+      "a server of IPv6, which DHCP cannot tell",
+      network({ mode: "user", dns: { servers: ["2001:db8::53"] } }),
+      "network.dns.servers.0"
+    ],
+    ["no subnet", network({ mode: "switch", switch: "lan", subnet: "10.0.3.1/24" }), "network.subnet"],
+    [
+      "a rule of an uplink",
+      network({ mode: "switch", switch: "lan", uplink: { rules: [{ action: "deny", address: "x" }] } }),
+      "network.uplink.rules.0.address"
+    ],
     ["a server twice", network({ mode: "user", dns: { servers: ["1.1.1.1", "1.1.1.1"] } }), "network.dns.servers.1"],
     ["a search for nothing", network({ mode: "user", dns: { search: ["a..b"] } }), "network.dns.search.0"],
     ["a long device", network({ mode: "tap", device: "sixteen-letters0" }), "network.device"],

@@ -129,7 +129,7 @@ describe("VmConfig.decode", () => {
       "boot",
       { boot: "k" },
       "The value k does not fit.",
-      "Give { kernel, initrd?, cmdline?, console?, discovery? } or { firmware, variables? }."
+      "Give { kernel, initrd?, cmdline?, console?, discovery? }, { firmware, variables? } or { guest }."
     ],
     ["boot.firmware", { boot: { firmware: "bios" } }, "The value bios does not fit.", 'Give "uefi".'],
     [
@@ -142,10 +142,16 @@ describe("VmConfig.decode", () => {
     ["network.mode", { network: {} }, "This field is required.", 'Give "user", "tap" or "switch".'],
     ["network.device", { network: { mode: "tap" } }, "This field is required.", "Give a non empty string."],
     [
+      "network.policy",
+      { network: { mode: "user", policy: "closed" } },
+      "The value closed does not fit.",
+      'Give "open", "public", "none" or { default?, rules?, recheck? }.'
+    ],
+    [
       "network",
       { network: "user" },
       "The value user does not fit.",
-      'Give "none", { mode, policy?, forwards?, dns? }, { mode, device } or { mode, switch, address? }.'
+      'Give "none", { mode, policy?, forwards?, dns? }, { mode, device } or { mode, switch, address?, subnet?, uplink? }.'
     ]
   ])("says what %s should be, in %j", (path, input, detail, hint) => {
     expect(refused(input).problems).toEqual([{ path, detail, hint }])

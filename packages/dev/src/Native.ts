@@ -37,7 +37,7 @@ const architecture = process.arch === "arm64" ? "arm64" : "x86_64"
 
 /** The fuzz programs of a build, as make names them. */
 export const fuzzPrograms = (build: Build): ReadonlyArray<string> =>
-  ["fuzz/*.c", `fuzz/${architecture}/*.c`]
+  ["fuzz/*.c", `fuzz/${architecture}/*.c`, "fuzz/guest/*.c"]
     .flatMap((pattern) => [...new Bun.Glob(pattern).scanSync(join(root, "native/test"))])
     .map((file) => `${build.folder}/${file.slice(0, -".c".length)}`)
     .sort()

@@ -37,6 +37,11 @@ const oneFile =
 const header = (name: string) => () =>
   existsSync(`/usr/include/${name}`) || [...new Bun.Glob(`*-linux-*/${name}`).scanSync("/usr/include")].length > 0
 
+const library = (name: string) => () =>
+  ["/usr/lib", "/usr/lib64", "/lib"].some(
+    (folder) => existsSync(`${folder}/${name}`) || [...new Bun.Glob(`*-linux-*/${name}`).scanSync(folder)].length > 0
+  )
+
 /** Whether the runtime libraries of the clang on PATH are there: fuzzers and clang's sanitizers link them. */
 const clangRuntime = () => {
   const clang = Bun.which("clang")
@@ -155,10 +160,10 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: { apt: "clang-format", dnf: "clang-tools-extra", pacman: "clang", apk: "clang-extra-tools", brew: "llvm" }
   },
   {
-    isPresent: commands("llvm-symbolizer"),
+    isPresent: commands("llvm-profdata", "llvm-cov", "llvm-symbolizer"),
     purpose: "tests",
-    essential: false,
-    why: "names functions in the sanitizers' reports",
+    essential: true,
+    why: "measures which lines the C tests reach; names functions in the sanitizers' reports",
     names: { ...same("llvm") }
   },
   {
@@ -190,11 +195,25 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: { apt: "libelf-dev", dnf: "elfutils-libelf-devel", pacman: "libelf", apk: "elfutils-dev" }
   },
   {
+    isPresent: commands("dpkg-source"),
+    purpose: "tests",
+    essential: true,
+    why: "unpacks the source of the tiny guest's busybox",
+    names: { apt: "dpkg-dev", dnf: "dpkg-dev", pacman: "dpkg", apk: "dpkg-dev" }
+  },
+  {
     isPresent: commands("lz4"),
     purpose: "tests",
     essential: true,
     why: "compresses the tiny kernel: the format that unpacks fastest",
     names: same("lz4")
+  },
+  {
+    isPresent: commands("mke2fs"),
+    purpose: "tests",
+    essential: true,
+    why: "makes the disks that tests boot",
+    names: same("e2fsprogs")
   },
   {
     isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),
@@ -211,6 +230,13 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("cpio")
   },
   {
+    isPresent: library("libslirp.so.0"),
+    purpose: "demo",
+    essential: false,
+    why: "user-mode networks: the native library loads it for machines that have one",
+    names: { apt: "libslirp0", dnf: "libslirp", pacman: "libslirp", apk: "libslirp" }
+  },
+  {
     isPresent: commands("busybox"),
     purpose: "tests",
     essential: false,
@@ -218,11 +244,25 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("busybox")
   },
   {
+    isPresent: commands("mke2fs", "e2fsck", "debugfs"),
+    purpose: "tests",
+    essential: false,
+    why: "the tests that boot from a disk, and look into it afterwards",
+    names: same("e2fsprogs")
+  },
+  {
     isPresent: commands("strace"),
     purpose: "tests",
     essential: false,
     why: "the test that an idle machine makes no system calls",
     names: { apt: "strace", dnf: "strace", pacman: "strace", apk: "strace" }
+  },
+  {
+    isPresent: commands("tmux"),
+    purpose: "tests",
+    essential: false,
+    why: "the test that a shell in a guest can be used in a terminal",
+    names: same("tmux")
   },
   {
     isPresent: commands("iasl"),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { readdir } from "node:fs/promises"
 import { bunTest } from "../src/tier/BunTest.ts"
+import { parseCoverage } from "../src/tier/Coverage.ts"
 import { parseJUnit } from "../src/tier/JUnit.ts"
 import { makeFolder } from "../src/tier/Logs.ts"
 import { failed, prefix, sum, tally, withExit } from "../src/tier/Results.ts"
@@ -22,6 +23,20 @@ describe("results", () => {
     expect(tally(withExit("it", 1, failed("a")))).toBe("0 passed, 1 failed, 0 skipped")
     expect(withExit("it", 0, sum([])).failures).toEqual(["it ran no test"])
   })
+})
+
+test("coverage counts the files of devices, and fails those with too many lines that nothing reaches", () => {
+  const output = `Filename            Functions  Missed Functions  Executed       Lines      Missed Lines     Cover
+-------------------------------------------------------------------------------------------------------
+board.c                    17                 5    70.59%         172                44    74.42%
+virtio/balloon.c           20                 0   100.00%         216                 0   100.00%
+virtio/rng.c                5                 0   100.00%          56                 6    89.29%
+src/virtio/mmio.c          16                 0   100.00%         231                23    90.04%
+TOTAL                     428                15    96.50%        4989               376    92.46%
+`
+  const { passed, failures } = parseCoverage(output)
+  expect(passed).toBe(2)
+  expect(failures).toEqual(["virtio/rng.c: 89.29 % of its lines are reached, less than 90 %"])
 })
 
 describe("TAP", () => {

@@ -10,9 +10,9 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Architecture from "./Architecture.ts"
-import * as Cache from "./Cache.ts"
+import type * as Cache from "./Cache.ts"
 import { GuestError } from "./GuestError.ts"
+import * as AptState from "./internal/aptState.ts"
 import { output, run } from "./internal/run.ts"
 import { stage } from "./Progress.ts"
 
@@ -50,7 +50,27 @@ export const resolveFirst = Effect.fn("Apt.resolveFirst")(function* (names: Read
   if (Option.isSome(known)) return known.value
   const complaints = yield* refresh
   const found = yield* showFirst(names)
-  return Option.isSome(found) ? found.value : yield* unavailable(names.join(" or "), complaints)
+  return Option.isSome(found) ? found.value : yield* AptState.unavailable(names.join(" or "), complaints)
+})
+
+/**
+ * The packages `names`, and all that they depend on. Nothing that is only recommended comes along. See `resolve`.
+ *
+ * @since 0.1.0
+ * @category packages
+ */
+export const closure = Effect.fn("Apt.closure")(function* (names: ReadonlyArray<string>) {
+  yield* Effect.forEach(names, resolve, { discard: true })
+  const { options } = yield* AptState.ofPackages
+  const wanted = ["--no-install-recommends", "--simulate", "install", ...names]
+  const plan = yield* output(Command.make("apt-get", ...options, "-q", ...wanted))
+  const chosen = [...plan.toString().matchAll(/^Inst (\S+) \((\S+)/gm)].map(([, name, version]) => `${name}=${version}`)
+  const shown = yield* output(Command.make("apt-cache", ...options, "show", "--no-all-versions", ...chosen))
+  const packages = shown
+    .toString()
+    .split("\n\n")
+    .flatMap((text) => Option.toArray(described(text)))
+  return packages.toSorted((one, other) => (one.name < other.name ? -1 : 1))
 })
 
 /**
@@ -68,13 +88,10 @@ export const identity = (of: Package): string => `${of.name}=${of.version} sha25
  * @since 0.1.0
  * @category packages
  */
-export const refresh: Effect.Effect<string, GuestError, Cache.BuildContext> = Effect.gen(function* () {
-  yield* stage("fetching package lists")
-  const { options, lists } = yield* state
-  yield* Cache.lock(lists)
-  const update = yield* run(Command.make("apt-get", ...options, "-q", "update"))
-  return update.stderrTail
-}).pipe(Effect.scoped, Effect.withSpan("Apt.refresh"))
+export const refresh: Effect.Effect<string, GuestError, Cache.BuildContext> = Effect.zipRight(
+  stage("fetching package lists"),
+  Effect.flatMap(AptState.ofPackages, AptState.update)
+).pipe(Effect.withSpan("Apt.refresh"))
 
 /**
  * Runs `build`, and once more with fresh package lists when a version that the lists name is no longer offered.
@@ -92,26 +109,29 @@ export const retryWithFreshLists = <A, E, R>(
   )
 
 /**
- * Fetches a package and unpacks its files into `folder`. apt checks the archive against the signed lists.
+ * Fetches packages and unpacks their files into `folder`. apt checks the archives against the signed lists.
  *
  * @since 0.1.0
  * @category packages
  */
-export const unpack = Effect.fn("Apt.unpack")(function* (wanted: Package, folder: string) {
+export const unpack = Effect.fn("Apt.unpack")(function* (wanted: ReadonlyArray<Package>, folder: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const { options } = yield* state
-  yield* stage(`fetching ${wanted.name} ${wanted.version}`)
+  const { options } = yield* AptState.ofPackages
+  const names = wanted.map(({ name, version }) => `${name}=${version}`)
+  yield* stage(`fetching ${names.length === 1 ? names[0] : `${names.length} packages`}`)
   const { download, files, result } = yield* Effect.gen(function* () {
     const download = yield* fs.makeTempDirectoryScoped()
-    const get = Command.make("apt-get", ...options, "-q", "download", `${wanted.name}=${wanted.version}`)
+    const get = Command.make("apt-get", ...options, "-q", "download", ...names)
     const result = yield* run(Command.workingDirectory(get, download))
     return { download, files: yield* fs.readDirectory(download), result }
-  }).pipe(Effect.catchTags({ BadArgument: unusable, SystemError: unusable }))
-  const archive = files.find((file) => file.endsWith(".deb"))
-  if (archive === undefined) return yield* unavailable(`${wanted.name} ${wanted.version}`, result.stderrTail)
-  yield* stage(`unpacking ${wanted.name}`)
-  yield* output(Command.make("dpkg-deb", "-x", path.join(download, archive), folder))
+  }).pipe(Effect.catchTags({ BadArgument: AptState.unusable, SystemError: AptState.unusable }))
+  const archives = files.filter((file) => file.endsWith(".deb"))
+  if (archives.length < names.length) return yield* AptState.unavailable(names.join(", "), result.stderrTail)
+  for (const archive of archives.toSorted()) {
+    yield* stage(`unpacking ${archive}`)
+    yield* output(Command.make("dpkg-deb", "-x", path.join(download, archive), folder))
+  }
 }, Effect.scoped)
 
 const showFirst = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
@@ -124,77 +144,18 @@ const showFirst = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
 
 /** What the lists say of a package, if anything. */
 const show = Effect.fnUntraced(function* (name: string) {
-  const { options } = yield* state
+  const { options } = yield* AptState.ofPackages
   const shown = yield* run(Command.make("apt-cache", ...options, "show", "--no-all-versions", name))
-  const field = (key: string) => new RegExp(`^${key}: (.*)$`, "m").exec(shown.stdout.toString())?.[1]
+  return described(shown.stdout.toString())
+})
+
+/** The package that a paragraph of the lists describes. */
+const described = (text: string): Option.Option<Package> => {
+  const field = (key: string) => new RegExp(`^${key}: (.*)$`, "m").exec(text)?.[1]
+  const name = field("Package")
   const version = field("Version")
   const sha256 = field("SHA256")
-  if (version === undefined || sha256 === undefined) return Option.none<Package>()
+  if (name === undefined || version === undefined || sha256 === undefined) return Option.none()
   const depends = (field("Depends") ?? "").split(",").flatMap((term) => /^[^\s|(:]+/.exec(term.trim()) ?? [])
-  return Option.some<Package>({ name, version, sha256, depends })
-})
-
-/**
- * Hooks of the system's configuration are dropped because they expect the system's own folders, and root.
- */
-const configuration = `Acquire::Languages "none";
-APT::Sandbox::User "root";
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-`
-
-/** Makes apt take the system for one of this architecture. */
-const configurationFor = (architecture: Architecture.Architecture): string => {
-  if (architecture === Architecture.host) return configuration
-  const name = Architecture.debianName[architecture]
-  return `${configuration}APT::Architecture "${name}";\nAPT::Architectures { "${name}"; };\n`
+  return Option.some({ name, version, sha256, depends })
 }
-
-/** Options that make apt work in a folder of ours. */
-const state = Effect.gen(function* () {
-  const fs = yield* FileSystem.FileSystem
-  const path = yield* Path.Path
-  const settled = configurationFor(yield* Architecture.Target)
-  const folder = yield* Cache.entry("apt", [settled], (folder) =>
-    Effect.gen(function* () {
-      yield* fs.makeDirectory(path.join(folder, "lists", "partial"), { recursive: true })
-      yield* fs.makeDirectory(path.join(folder, "archives", "partial"), { recursive: true })
-      yield* fs.writeFileString(path.join(folder, "apt.conf"), settled)
-      // Nothing counts as installed, so the answer depends on the sources alone.
-      yield* fs.writeFileString(path.join(folder, "status"), "")
-    }).pipe(Effect.mapError(unusable))
-  )
-  const settings = {
-    "Dir::State": folder,
-    "Dir::State::lists": path.join(folder, "lists"),
-    "Dir::State::status": path.join(folder, "status"),
-    "Dir::Cache": folder,
-    "Dir::Cache::archives": path.join(folder, "archives"),
-    "Dir::Cache::pkgcache": "pkgcache.bin",
-    "Dir::Cache::srcpkgcache": "srcpkgcache.bin"
-  }
-  return {
-    options: [
-      `--config-file=${path.join(folder, "apt.conf")}`,
-      ...Object.entries(settings).map(([key, value]) => `--option=${key}=${value}`)
-    ],
-    lists: path.join(folder, "lists.lock")
-  }
-})
-
-const unavailable = (subject: string, complaints: string) =>
-  new GuestError({
-    reason: "PackageUnavailable",
-    subject,
-    hint: "check the network and the system's package sources: `apt-get update` must work and `apt-cache policy` must know the package",
-    cause: complaints
-  })
-
-const unusable = (cause: unknown) =>
-  new GuestError({
-    reason: "CacheUnusable",
-    subject: "apt's working folder",
-    hint: "check that CAPSA_CACHE_DIR and the temporary folder are writable and have space",
-    cause
-  })

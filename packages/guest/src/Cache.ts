@@ -100,27 +100,48 @@ export const remembered = Effect.fn("Cache.remembered")(function* <A extends Ans
 ) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const file = path.join(yield* folder, "guest", `${name}-${hash(recipe)}.json`)
-  const json = Schema.parseJson(schema)
+  const last = yield* recalled(name, recipe, schema)
+  if (Option.isSome(last) && !(yield* Updating)) return last.value
+  const answer = yield* build
+  const file = yield* memory(name, recipe)
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const draft = yield* fs.makeTempFileScoped({ directory: path.dirname(file) })
+      yield* fs.writeFileString(draft, yield* Effect.orDie(Schema.encode(Schema.parseJson(schema))(answer)))
+      yield* fs.rename(draft, file)
+    })
+  ).pipe(Effect.mapError(unusable(file)))
+  return answer
+})
+
+/**
+ * What `remembered` would give without building anything.
+ *
+ * @since 0.1.0
+ * @category caching
+ */
+export const recalled = Effect.fn("Cache.recalled")(function* <A extends Answer>(
+  name: string,
+  recipe: ReadonlyArray<string>,
+  schema: Schema.Schema<A>
+) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
   const exists = (part: string) => (path.isAbsolute(part) ? fs.exists(part) : Effect.succeed(true))
-  const last = yield* fs.readFileString(file).pipe(
-    Effect.flatMap(Schema.decode(json)),
+  return yield* fs.readFileString(yield* memory(name, recipe)).pipe(
+    Effect.flatMap(Schema.decode(Schema.parseJson(schema))),
     Effect.filterEffectOrFail({
       predicate: (answer) => Effect.map(Effect.forEach(Object.values(answer), exists), (all) => all.every(Boolean)),
       orFailWith: () => "gone"
     }),
     Effect.option
   )
-  if (Option.isSome(last) && !(yield* Updating)) return last.value
-  const answer = yield* build
-  yield* Effect.scoped(
-    Effect.gen(function* () {
-      const draft = yield* fs.makeTempFileScoped({ directory: path.dirname(file) })
-      yield* fs.writeFileString(draft, yield* Effect.orDie(Schema.encode(json)(answer)))
-      yield* fs.rename(draft, file)
-    })
-  ).pipe(Effect.mapError(unusable(file)))
-  return answer
+})
+
+/** The file that keeps an answer. */
+const memory = Effect.fnUntraced(function* (name: string, recipe: ReadonlyArray<string>) {
+  const path = yield* Path.Path
+  return path.join(yield* folder, "guest", `${name}-${hash(recipe)}.json`)
 })
 
 /** What can be remembered: texts and paths. */

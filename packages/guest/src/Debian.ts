@@ -46,10 +46,7 @@ export const kernel = Effect.gen(function* () {
 
   const release = image.name.replace(/^linux-image-/, "")
   const folder = yield* Cache.entry("linux", packages.map(Apt.identity), (folder) =>
-    Effect.zipRight(
-      Effect.forEach(packages, (part) => Apt.unpack(part, folder), { discard: true }),
-      unzip(path.join(folder, "boot", `vmlinuz-${release}`))
-    )
+    Effect.zipRight(Apt.unpack(packages, folder), unzip(path.join(folder, "boot", `vmlinuz-${release}`)))
   )
   return {
     identity: packages.map(Apt.identity).join(", "),
@@ -80,15 +77,27 @@ const unzip = Effect.fnUntraced(
 )
 
 /**
- * A statically linked busybox. `identity` tells one build of it from another.
+ * A statically linked busybox.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Busybox {
+  readonly program: string
+  /** Tells one build of it from another. */
+  readonly identity: string
+}
+
+/**
+ * The distribution's busybox.
  *
  * @since 0.1.0
  * @category images
  */
 export const busybox = Effect.gen(function* () {
   const found = yield* Apt.resolve("busybox-static")
-  const folder = yield* Cache.entry("busybox", [Apt.identity(found)], (folder) => Apt.unpack(found, folder))
-  return { program: yield* inRootOrUsr(folder, "bin/busybox"), identity: Apt.identity(found) }
+  const folder = yield* Cache.entry("busybox", [Apt.identity(found)], (folder) => Apt.unpack([found], folder))
+  return { program: yield* inRootOrUsr(folder, "bin/busybox"), identity: Apt.identity(found) } satisfies Busybox
 }).pipe(Effect.withSpan("Debian.busybox"))
 
 /** The package that a meta package stands for. */

@@ -1,16 +1,13 @@
 /**
- * The first file system of our guests: busybox, our init, and the modules that the kernel has not built in.
+ * The first file system of our guests: an init, busybox, and the modules that the kernel has not built in.
  *
  * @since 0.1.0
  */
-import * as FileSystem from "@effect/platform/FileSystem"
-import * as Effect from "effect/Effect"
 import * as Cpio from "./Cpio.ts"
-import { GuestError } from "./GuestError.ts"
 import type { KernelModule } from "./KernelModules.ts"
 
 /**
- * What the script `init` is started with: busybox as `/bin/busybox` and `/bin/sh`, the usual empty folders, a console,
+ * What `init` is started with: busybox as `/bin/busybox` and `/bin/sh`, the usual empty folders, a console,
  * and the modules below `/lib/modules`, where `order` names them in load order (absent when there are none).
  *
  * @since 0.1.0
@@ -25,12 +22,12 @@ export interface InitrdOptions {
 }
 
 /**
- * Changes when `encode` or `powerButton` give another archive for the same options; for cache keys.
+ * Changes when `encode` gives another archive for the same options; for cache keys.
  *
  * @since 0.1.0
  * @category encoding
  */
-export const revision = "1"
+export const revision = "2"
 
 /**
  * The uncompressed archive: unpacking takes the guest longer than the host saves by a smaller file.
@@ -54,45 +51,5 @@ export const encode = (options: InitrdOptions): Uint8Array => {
     ...(options.extra ?? [])
   ])
 }
-
-/**
- * Our init. It prints `capsa: init` as its first line, powers off when the power button is pressed, and gives a shell
- * with the prompt `capsa# ` on the kernel's console; when the shell ends, so does the machine. With
- * `capsa.init=PATH` on the kernel's command line it becomes that program instead of giving a shell.
- *
- * @since 0.1.0
- * @category scripts
- */
-export const init: Effect.Effect<Uint8Array, GuestError, FileSystem.FileSystem> = Effect.flatMap(
-  FileSystem.FileSystem,
-  (fs) => fs.readFile(Bun.fileURLToPath(new URL("../initrd/init", import.meta.url)))
-).pipe(
-  Effect.mapError(
-    (cause) =>
-      new GuestError({
-        reason: "BuildFailed",
-        subject: "reading our init script",
-        hint: "the package @capsa/guest is damaged: install it again",
-        cause
-      })
-  )
-)
-
-/**
- * What busybox acpid needs to obey the power button.
- *
- * @since 0.1.0
- * @category scripts
- */
-export const powerButton: ReadonlyArray<Cpio.Entry> = [
-  { type: "folder", path: "etc/acpi" },
-  { type: "folder", path: "etc/acpi/PWRF" },
-  {
-    type: "file",
-    path: "etc/acpi/PWRF/00000080",
-    content: new TextEncoder().encode("#!/bin/sh\nexec poweroff -f\n"),
-    executable: true
-  }
-]
 
 const text = new TextEncoder()

@@ -8,12 +8,15 @@ import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as Apt from "./Apt.ts"
 import * as Architecture from "./Architecture.ts"
 import * as Cache from "./Cache.ts"
 import { dependency } from "./Debian.ts"
 import { GuestError } from "./GuestError.ts"
+import { compiler, compilerPackages, toolPrefix } from "./internal/compiler.ts"
 import { output } from "./internal/run.ts"
+import { sha256 } from "./internal/sha256.ts"
 import { stage } from "./Progress.ts"
 
 /**
@@ -34,6 +37,23 @@ export interface TinyKernel {
   /** What `uname -r` says in the guest. */
   readonly release: string
 }
+
+/**
+ * What a kernel was built from, as it is kept beside it, and hashes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Provenance = Schema.Struct({
+  release: Schema.String,
+  source: Schema.Struct({ package: Schema.String, version: Schema.String, sha256: Schema.String }),
+  compiler: Schema.String,
+  fragment: Schema.String,
+  config: Schema.String,
+  vmlinux: Schema.optional(Schema.String),
+  bzImage: Schema.optional(Schema.String),
+  Image: Schema.optional(Schema.String)
+})
 
 /**
  * What is ours of the build's inputs: its steps' revision, and the configuration fragment.
@@ -57,12 +77,12 @@ export const recipe: Effect.Effect<readonly [revision: string, fragment: string]
 export const kernel = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const target = targets[yield* Architecture.Target]
+  const architecture = yield* Architecture.Target
   const [, fragment] = yield* recipe
   const meta = yield* Apt.resolve("linux-source")
   const source = yield* Effect.flatMap(dependency(meta, /^linux-source-\d/), Apt.resolve)
   const folder = yield* Cache.entry("tiny", [buildRevision, Apt.identity(source), fragment], (folder) =>
-    build(target, source, fragment, folder)
+    build(architecture, source, fragment, folder)
   )
   const release = yield* Effect.mapError(
     fs.readFileString(path.join(folder, "release")),
@@ -109,8 +129,6 @@ export const fragmentFile = (architecture: Architecture.Architecture): string =>
 interface Target {
   /** The name of the architecture in the kernel's source. */
   readonly name: string
-  /** What the names of its tools begin with where they are not the host's own. */
-  readonly triple: string
   /** Name and place in the source tree of each image; the last is the one that make is asked for. */
   readonly images: Readonly<Record<string, string>>
   /** Programs that it needs beside those of every kernel. */
@@ -120,24 +138,22 @@ interface Target {
 const targets: Readonly<Record<Architecture.Architecture, Target>> = {
   x86_64: {
     name: "x86_64",
-    triple: "x86_64-linux-gnu-",
     images: { vmlinux: "vmlinux", bzImage: "arch/x86/boot/bzImage" },
     tools: ["lz4"]
   },
-  arm64: { name: "arm64", triple: "aarch64-linux-gnu-", images: { Image: "arch/arm64/boot/Image" }, tools: [] }
+  arm64: { name: "arm64", images: { Image: "arch/arm64/boot/Image" }, tools: [] }
 }
 
-const prefixOf = (target: Target): string => (target === targets[Architecture.host] ? "" : target.triple)
-
 const build = Effect.fn("TinyKernel.build")(
-  function* (target: Target, source: Apt.Package, fragment: string, folder: string) {
+  function* (architecture: Architecture.Architecture, source: Apt.Package, fragment: string, folder: string) {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    const prefix = prefixOf(target)
-    yield* checkTools(target)
+    const target = targets[architecture]
+    const prefix = toolPrefix(architecture)
+    yield* checkTools(architecture)
     // Beside the result, not in the temporary folder: the source tree may be more than a tmpfs holds.
     const work = yield* fs.makeTempDirectoryScoped({ directory: path.dirname(folder) })
-    yield* Apt.unpack(source, work)
+    yield* Apt.unpack([source], work)
     const packed = (yield* fs.readDirectory(path.join(work, "usr/src"))).find((file) => file.includes(".tar."))
     const tree = path.join(work, "tree")
     yield* fs.makeDirectory(tree)
@@ -187,11 +203,10 @@ const build = Effect.fn("TinyKernel.build")(
     }
     yield* fs.writeFileString(path.join(folder, "config"), config)
     yield* fs.writeFileString(path.join(folder, "release"), `${release}\n`)
-    const compiler = (yield* output(Command.make(`${prefix}gcc`, "--version"))).toString().split("\n")[0]
     const provenance = {
       release,
       source: { package: source.name, version: source.version, sha256: source.sha256 },
-      compiler,
+      compiler: yield* compiler,
       fragment: sha256(fragment),
       config: sha256(config),
       ...Object.fromEntries(
@@ -199,7 +214,7 @@ const build = Effect.fn("TinyKernel.build")(
           Effect.map(fs.readFile(path.join(folder, name)), (image) => [name, sha256(image)])
         )
       )
-    }
+    } satisfies typeof Provenance.Type
     yield* fs.writeFileString(path.join(folder, "provenance.json"), `${JSON.stringify(provenance, null, 2)}\n`)
   },
   Effect.scoped,
@@ -210,22 +225,19 @@ const build = Effect.fn("TinyKernel.build")(
 const tools = ["make", "gcc", "ld", "flex", "bison", "bc", "tar", "xz", "nproc"]
 const libelfHeader = "/usr/include/gelf.h"
 
-const checkTools = Effect.fnUntraced(function* (target: Target) {
+const checkTools = Effect.fnUntraced(function* (architecture: Architecture.Architecture) {
   const fs = yield* FileSystem.FileSystem
-  const prefixed = ["gcc", "ld", "strip"].map((tool) => `${prefixOf(target)}${tool}`)
-  const missing = [...tools, ...prefixed, ...target.tools].filter((tool) => Bun.which(tool) === null)
+  const prefixed = ["gcc", "ld", "strip"].map((tool) => `${toolPrefix(architecture)}${tool}`)
+  const missing = [...tools, ...prefixed, ...targets[architecture].tools].filter((tool) => Bun.which(tool) === null)
   if (!(yield* fs.exists(libelfHeader))) missing.push("libelf-dev")
   if (missing.length > 0) {
-    const compiler = prefixOf(target) === "" ? "" : ` gcc-${target.triple.slice(0, -1).replace("_", "-")}`
     return yield* new GuestError({
       reason: "ToolMissing",
       subject: missing.join(", "),
-      hint: `\`bun run setup\` installs them, or: apt-get install make gcc binutils flex bison bc lz4 xz-utils libelf-dev${compiler}`
+      hint: `\`bun run setup\` installs them, or: apt-get install make gcc binutils flex bison bc lz4 xz-utils libelf-dev ${compilerPackages(architecture)}`
     })
   }
 })
-
-const sha256 = (content: string | Uint8Array) => new Bun.CryptoHasher("sha256").update(content).digest("hex")
 
 function failed(subject: string) {
   return (cause: unknown) =>

@@ -1,6 +1,6 @@
 /**
- * `bun packages/guest/src/main.ts build [debian|tiny|all] [--arch x86_64|arm64] [--update] [--json]`: builds images and
- * prints their paths. The architecture is this host's unless another is named.
+ * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|all] [--arch x86_64|arm64] [--update] [--json]`: builds
+ * images and prints their paths. The architecture is this host's unless another is named.
  *
  * `--update` asks what the distribution offers now; otherwise what was built once stays.
  */
@@ -11,12 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Architecture from "./Architecture.ts"
 import { type BuildContext, Updating } from "./Cache.ts"
+import * as GuestAgent from "./GuestAgent.ts"
 import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
 const usage =
-  "usage: bun packages/guest/src/main.ts build [debian|tiny|all] [--arch x86_64|arm64] [--update] [--json]\n"
+  "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|all] [--arch x86_64|arm64] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 
@@ -25,25 +26,24 @@ const exitWith = (status: number) =>
     process.exitCode = status
   })
 
-const tiny: Effect.Effect<GuestImages.GuestImage, GuestError, BuildContext> = Effect.flatMap(
-  Architecture.Target,
-  (target) => (target === "arm64" ? GuestImages.tinyArm64 : GuestImages.tiny)
-)
+const agent = Effect.map(GuestAgent.agent, ({ program }) => ({ agent: { program } }))
 
 const selections: Record<
-  "debian" | "tiny" | "all",
-  Effect.Effect<Record<string, GuestImages.GuestImage>, GuestError, BuildContext>
+  "agent" | "debian" | "tiny" | "toolbox" | "all",
+  Effect.Effect<Record<string, Record<string, string>>, GuestError, BuildContext>
 > = {
+  agent,
   debian: Effect.all({ debian: GuestImages.debian }),
-  tiny: Effect.all({ tiny }),
-  all: Effect.all({ debian: GuestImages.debian, tiny })
+  tiny: Effect.all({ tiny: GuestImages.tinyOfTarget }),
+  toolbox: Effect.all({ toolbox: GuestImages.toolbox }),
+  all: Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tinyOfTarget, toolbox: GuestImages.toolbox })
 }
 
 const isSelection = (name: string): name is keyof typeof selections => Object.hasOwn(selections, name)
 
 const isArchitecture = (name: string): name is Architecture.Architecture => Object.hasOwn(Architecture.debianName, name)
 
-const table = (images: Record<string, object>) =>
+const table = (images: Record<string, Record<string, string>>) =>
   Object.entries(images)
     .flatMap(([image, paths]) => Object.entries(paths).map(([name, value]) => `${image}.${name} ${value}\n`))
     .join("")

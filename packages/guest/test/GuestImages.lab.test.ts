@@ -23,7 +23,10 @@ const guestTimeoutMs = 100_000
 
 const images = () =>
   Effect.runPromise(
-    Effect.provide(Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny }), BunContext.layer)
+    Effect.provide(
+      Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny, toolbox: GuestImages.toolbox }),
+      BunContext.layer
+    )
   )
 
 const arm64Images = () =>
@@ -41,7 +44,8 @@ interface Boot {
   readonly program?: string
   readonly machine: string
   readonly kernel: string
-  readonly initrd: string
+  readonly initrd?: string
+  readonly parameters?: string
   readonly console?: "ttyS0" | "hvc0"
   readonly arguments?: ReadonlyArray<string>
 }
@@ -60,8 +64,9 @@ const boot = async (options: Boot) => {
       ...[options.program ?? "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
       ...["-machine", options.machine, "-accel", "tcg", "-cpu", "max", "-m", "256"],
       ...(counted ? ["-smp", "1", "-icount", "shift=1"] : ["-smp", "2"]),
-      ...["-kernel", options.kernel, "-initrd", options.initrd],
-      ...["-append", `console=${options.console ?? "ttyS0"} quiet`, "-chardev", "stdio,id=console"],
+      ...["-kernel", options.kernel, ...(options.initrd === undefined ? [] : ["-initrd", options.initrd])],
+      ...["-append", `console=${options.console ?? "ttyS0"} quiet ${options.parameters ?? ""}`],
+      ...["-chardev", "stdio,id=console"],
       ...(options.console === "hvc0" ? hvc : ["-serial", "chardev:console"]),
       ...(options.arguments ?? [])
     ],
@@ -122,7 +127,9 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
 
   test("with everything in the cache, nothing is built", async () => {
     const times = () =>
-      [built.debian.initrd, built.tiny.initrd, built.tiny.vmlinux].map((file) => statSync(file).mtimeMs)
+      [built.debian.initrd, built.tiny.initrd, built.tiny.vmlinux, built.toolbox.disk].map(
+        (file) => statSync(file).mtimeMs
+      )
     const before = times()
     expect(await images()).toEqual(built)
     expect(times()).toEqual(before)
@@ -173,17 +180,32 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
       },
       buildTimeoutMs
     )
+  }
 
+  /** Boots the tiny kernel with the toolbox as its root. */
+  const bootToolbox = (drive: string, parameters: string, ...more: ReadonlyArray<string>) =>
+    boot({
+      machine: "q35",
+      kernel: built.tiny.vmlinux,
+      parameters: `root=/dev/vda ${parameters}`,
+      arguments: ["-drive", `file=${built.toolbox.disk},if=virtio,format=raw,${drive}`, ...more]
+    })
+
+  for (const name of ["tiny", "debian", "toolbox"] as const) {
     test(`${name}: the power button ends the guest`, async () => {
       const folder = mkdtempSync(`${tmpdir()}/capsa-button.`)
       try {
         const qmp = `${folder}/qmp`
-        await using guest = await boot({
-          machine: "microvm",
-          kernel: built[name].kernel,
-          initrd: built[name].initrd,
-          arguments: ["-qmp", `unix:${qmp},server=on,wait=off`]
-        })
+        const monitor = ["-qmp", `unix:${qmp},server=on,wait=off`]
+        await using guest =
+          name === "toolbox"
+            ? await bootToolbox("readonly=on", "ro", ...monitor)
+            : await boot({
+                machine: "microvm",
+                kernel: built[name].kernel,
+                initrd: built[name].initrd,
+                arguments: monitor
+              })
         await guest.expect(/capsa# /)
         const socket = await Bun.connect({ unix: qmp, socket: { data: () => undefined } })
         socket.write('{"execute":"qmp_capabilities"}\n{"execute":"system_powerdown"}\n')
@@ -193,7 +215,9 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
         rmSync(folder, { recursive: true })
       }
     })
+  }
 
+  for (const name of ["tiny", "debian"] as const) {
     test(`${name}: a kernel panic reaches the pvpanic device`, async () => {
       await using guest = await boot({
         machine: "q35",
@@ -216,5 +240,47 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
     await guest.expect(/capsa# /)
     guest.type("exit")
     expect(await guest.exited).toBe(0)
+  })
+
+  test("toolbox: each of its programs runs, from a disk that cannot be written", async () => {
+    expect(statSync(built.toolbox.disk).size).toBeLessThan(300 * 1024 * 1024)
+    await using guest = await bootToolbox("readonly=on", "ro")
+    await guest.expect(/capsa: init\r\n/)
+    await guest.expect(/capsa# /)
+    for (const [command, answer] of [
+      ["bash --version", /GNU bash/],
+      ["fio --version", /\nfio-\d/],
+      ["git --version", /git version \d/],
+      ["iperf3 --version", /iperf 3/],
+      ["socat -V", /socat version \d/],
+      ["strace -V", /strace -- version \d/],
+      ["getfattr --version", /getfattr \d/],
+      ["tar --version", /tar \(GNU tar\)/],
+      ["ls --version", /ls \(GNU coreutils\)/],
+      ["lsblk --version", /util-linux \d/],
+      ["mke2fs -V", /mke2fs \d/],
+      ["stat -c '%U:%G %a' /bin/bash", /root:root 755/],
+      ["ip addr show lo", /inet 127\.0\.0\.1/],
+      ["touch /file", /Read-only file system/],
+      ["touch /tmp/file && echo writ''able", /writable/]
+    ] as const) {
+      guest.type(command)
+      await guest.expect(answer)
+      await guest.expect(/capsa# /)
+    }
+    guest.type("poweroff -f")
+    expect(await guest.exited).toBe(0)
+  })
+
+  test("toolbox: a disk whose changes are thrown away can be written", async () => {
+    const hash = () => new Bun.CryptoHasher("sha256").update(readFileSync(built.toolbox.disk)).digest("hex")
+    const { disk } = JSON.parse(readFileSync(built.toolbox.provenance, "utf8"))
+    await using guest = await bootToolbox("snapshot=on", "rw")
+    await guest.expect(/capsa# /)
+    guest.type("git init -q /root/work && cd /root/work && touch file && sync && git status --porcelain")
+    await guest.expect(/\?\? file/)
+    guest.type("exit")
+    expect(await guest.exited).toBe(0)
+    expect(hash()).toBe(disk)
   })
 })

@@ -6,6 +6,7 @@ import {
   type Finding,
   noFeatures,
   type ProbeReport,
+  supported,
   unsupported
 } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
@@ -27,10 +28,21 @@ const onX86: Capabilities = {
   panicNotifier: true,
   features: {
     ...noFeatures("its monitor has no device for it"),
+    disks: supported,
+    ephemeralDisks: supported,
+    qcow2: unsupported("its monitor reads raw images only"),
+    balloon: supported,
+    shares: supported,
+    userNetwork: supported,
+    networkPolicy: supported,
+    portForwards: supported,
+    tapNetwork: supported,
+    switchNetwork: supported,
+    vsock: supported,
     uefi: unsupported("its monitor starts kernels itself, without firmware"),
     limits: unsupported("its machines run in this process, which they share"),
     processIsolation: unsupported("its machines run in this process"),
-    mainProcess: unsupported("the built-in guest runs a shell and nothing else")
+    mainProcess: supported
   }
 }
 
@@ -117,8 +129,8 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       passedOver: [],
       boot: (plan) =>
         Lease.take(plan, "kvm").pipe(
-          Effect.zipRight(DiskLocks.take(plan.disks)),
-          Effect.zipRight(Effect.mapError(native.boot(plan), bootError))
+          Effect.zipLeft(DiskLocks.take(plan.disks)),
+          Effect.flatMap(({ folder }) => Effect.mapError(native.boot(plan, Native.pathsIn(folder, plan)), bootError))
         )
     }
   })

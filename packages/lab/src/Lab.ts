@@ -68,6 +68,8 @@ export interface LabOptions {
   readonly processor?: string
   /** Virtual time that counts instructions, on one processor: the same work takes the same time in every run. */
   readonly icount?: boolean
+  /** With `icount`: timers tick every 4 ms, as they do without. A guest with much to do is lost less often, and timers are late. */
+  readonly periodicTick?: boolean
   /** Folders of the host to show at other places, read-only. */
   readonly mounts?: ReadonlyArray<Mount>
   /** Where the command's output goes: to this process's own standard output and error, or to streams (default). */

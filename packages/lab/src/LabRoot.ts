@@ -47,7 +47,7 @@ const build = Effect.gen(function* () {
     Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const path = yield* Path.Path
-      yield* Effect.forEach(found, (part) => Apt.unpack(part, folder), { discard: true })
+      yield* Apt.unpack(found, folder)
       const folders = ["bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "root", "etc", ...mountPoints]
       yield* Effect.forEach(folders, (name) => fs.makeDirectory(path.join(folder, name), { recursive: true }))
       // A distribution with a merged /usr has it so.

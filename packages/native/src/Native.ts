@@ -1,5 +1,6 @@
 /** The machines of the C library as Effect sees them. */
-import type { BootPlan, Machine } from "@capsa/core"
+import { join } from "node:path"
+import type { BootPlan, Machine, NetworkPlan } from "@capsa/core"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -14,11 +15,15 @@ import {
   machineFlag,
   makeDrained,
   makeErrorBuffer,
+  networkMode,
   shareCache,
-  shareFlag,
-  writeMachineConfig
+  shareFlag
 } from "./internal/layout.ts"
 import { makeMachine } from "./internal/machine.ts"
+import { type NicRecord, writeMachineConfig } from "./internal/machineConfig.ts"
+import { makeNetworks } from "./internal/networks.ts"
+import { policyProtocol, writePolicy } from "./internal/policy.ts"
+import { makeService, type Service, type ServicePlan } from "./internal/service.ts"
 import { type Library, open } from "./Library.ts"
 import { fromRecord, NativeError } from "./NativeError.ts"
 
@@ -30,6 +35,24 @@ export interface Verdict {
   /** On arm64, the version of the interrupt controller that machines get; 0 elsewhere. */
   readonly gic: number
 }
+
+/** Where a machine keeps what has a name on disk. @category models */
+export interface MachinePaths {
+  /** Of the Unix socket behind vsock, for a machine that has it: at most 96 bytes. The library makes and removes it. */
+  readonly vsock?: string | undefined
+}
+
+/** The same for a machine of another monitor. @category models */
+export interface ServicePaths extends MachinePaths {
+  /** What the paths of the sockets for its devices begin with; a number follows. */
+  readonly devices: string
+}
+
+/** The paths of a plan's machine, whose folder this is. @category constructors */
+export const pathsIn = (folder: string, plan: Pick<BootPlan, "vsock">): ServicePaths => ({
+  devices: join(folder, "device"),
+  ...(plan.vsock && { vsock: join(folder, "vsock") })
+})
 
 /** Output that the library keeps for one machine until it is drained. */
 const consoleBytes = 256 * 1024
@@ -54,13 +77,17 @@ export class Native extends Context.Tag("@capsa/native/Native")<
     /** Runs guest code and measures it. Fails where no machine can be created. */
     readonly probe: Effect.Effect<Verdict, NativeError>
     /** Starts a machine; succeeds when its first vCPU enters the guest. It is killed and freed with the scope. */
-    readonly boot: (plan: BootPlan) => Effect.Effect<Machine, NativeError, Scope.Scope>
+    readonly boot: (plan: BootPlan, paths?: MachinePaths) => Effect.Effect<Machine, NativeError, Scope.Scope>
+    /** Makes the shares, network and vsock device of a plan and serves them to a machine of another monitor by vhost-user. */
+    readonly serve: (plan: ServicePlan, paths: ServicePaths) => Effect.Effect<Service, NativeError, Scope.Scope>
   }
 >() {}
 
-const configOf = (plan: BootPlan) =>
+const memoryBytes = (plan: Pick<BootPlan, "memoryMib">) => BigInt(plan.memoryMib) * 1048576n
+
+const configOf = (plan: BootPlan, network: number, { vsock = "" }: MachinePaths) =>
   writeMachineConfig({
-    memoryBytes: BigInt(plan.memoryMib) * 1048576n,
+    memoryBytes: memoryBytes(plan),
     cpus: plan.cpus,
     discovery: discoveryKind[plan.discovery],
     console: consoleKind[plan.console],
@@ -70,7 +97,27 @@ const configOf = (plan: BootPlan) =>
     cmdline: plan.cmdline,
     disks: plan.disks.map(diskOf),
     shares: plan.shares.map(shareOf),
-    flags: plan.balloon ? machineFlag.balloon : 0
+    nics: nicsOf(plan, network),
+    flags: plan.balloon ? machineFlag.balloon : 0,
+    vsock
+  })
+
+/** A service has what the other monitor lacks. */
+const serviceConfigOf = (plan: ServicePlan, network: number, { vsock = "" }: MachinePaths) =>
+  writeMachineConfig({
+    memoryBytes: memoryBytes(plan),
+    cpus: 0,
+    discovery: 0,
+    console: 0,
+    consoleBytes: 0,
+    kernel: "",
+    initrd: "",
+    cmdline: "",
+    disks: [],
+    shares: plan.shares.map(shareOf),
+    nics: nicsOf(plan, network),
+    flags: 0,
+    vsock
   })
 
 const diskOf = (disk: BootPlan["disks"][number]) => ({
@@ -87,6 +134,37 @@ const shareOf = (share: BootPlan["shares"][number]) => ({
   path: share.host,
   tag: share.tag
 })
+
+const nicsOf = ({ network }: Pick<BootPlan, "network">, handle: number): ReadonlyArray<NicRecord> =>
+  network === undefined ? [] : [nicOf(network, handle)]
+
+const nicOf = (plan: NetworkPlan, network: number): NicRecord => {
+  const nic = {
+    mode: networkMode[plan.mode],
+    mac: Uint8Array.from(plan.mac.split(":"), (byte) => Number.parseInt(byte, 16)),
+    network,
+    address: "",
+    device: "",
+    forwards: [],
+    dnsServers: "",
+    dnsSearch: "",
+    policy: new Uint8Array()
+  }
+  switch (plan.mode) {
+    case "user":
+      return {
+        ...nic,
+        forwards: plan.forwards.map((forward) => ({ ...forward, protocol: policyProtocol[forward.protocol] })),
+        dnsServers: plan.dnsServers.join(" "),
+        dnsSearch: plan.dnsSearch.join(" "),
+        policy: writePolicy(plan.policy)
+      }
+    case "tap":
+      return { ...nic, device: plan.device }
+    case "switch":
+      return { ...nic, address: plan.address ?? "" }
+  }
+}
 
 /** Gives every machine that has something its turn, until none has or others should have theirs. */
 const makeDrain = ({ call, instance }: Library, inboxes: Map<number, Inbox>) => {
@@ -159,12 +237,15 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
     const { call, instance } = library
     const inboxes = new Map<number, Inbox>()
     let closing = false
+    const networks = makeNetworks(library)
     const adopt = makeAdopt(library, inboxes, () => closing)
     yield* Effect.forkScoped(attend(library.wakeFd, makeDrain(library, inboxes)))
     // Machines may live in a wider scope than this layer: they end with it all the same, while somebody still drains.
     yield* Effect.addFinalizer(() => {
       closing = true
-      return Effect.forEach([...inboxes.values()], (inbox) => release(library, inbox), { concurrency: "unbounded" })
+      return Effect.forEach([...inboxes.values()], (inbox) => release(library, inbox), {
+        concurrency: "unbounded"
+      }).pipe(Effect.zipRight(networks.closeAll))
     })
     return {
       probe: Effect.scoped(
@@ -173,11 +254,18 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
           Effect.flatMap(verdictOf)
         )
       ).pipe(Effect.withSpan("Native.probe")),
-      boot: Effect.fn("Native.boot")(function* (plan: BootPlan) {
-        const config = configOf(plan)
+      boot: Effect.fn("Native.boot")(function* (plan: BootPlan, paths: MachinePaths = {}) {
+        const config = configOf(plan, yield* networks.join(plan.network), paths)
         const inbox = yield* adopt((handle, error) => call.capsa_launch(instance, config, handle, error))
         yield* Deferred.await(inbox.started)
-        return makeMachine(library, inbox)
+        return makeMachine(library, inbox, plan, paths)
+      }),
+      serve: Effect.fn("Native.serve")(function* (plan: ServicePlan, paths: ServicePaths) {
+        const config = serviceConfigOf(plan, yield* networks.join(plan.network), paths)
+        const path = new TextEncoder().encode(`${paths.devices}\0`)
+        const inbox = yield* adopt((handle, error) => call.capsa_serve(instance, config, path, handle, error))
+        yield* Deferred.await(inbox.started)
+        return yield* Effect.mapError(makeService(library, inbox, plan, paths), () => closed)
       })
     }
   })

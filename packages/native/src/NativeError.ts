@@ -25,7 +25,11 @@ export const nativeStatuses = [
   "Host",
   "GuestFault",
   "DiskFile",
-  "ShareFolder"
+  "ShareFolder",
+  "NetworkMissing",
+  "Port",
+  "Tap",
+  "Address"
 ] as const
 
 /** @category models */

@@ -1,4 +1,6 @@
+export * as DeviceFailure from "./DeviceFailure.ts"
 export { FileLock } from "./FileLock.ts"
 export * as HostTicks from "./HostTicks.ts"
 export * as Native from "./Native.ts"
 export { NativeError, NativeStatus } from "./NativeError.ts"
+export * as Service from "./Service.ts"

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import { abiVersion, firstDifference, makeDrained, makeErrorBuffer, makeStats } from "../src/internal/layout.ts"
+import { writeMachineConfig } from "../src/internal/machineConfig.ts"
 import { symbols } from "../src/internal/symbols.ts"
 import { type Library, open } from "../src/Library.ts"
 import { nativeStatuses } from "../src/NativeError.ts"
@@ -17,6 +18,23 @@ const layoutText = ({ call }: Library) => {
   call.capsa_layout(bytes, bytes.byteLength)
   return new TextDecoder().decode(bytes)
 }
+
+/** Size of the struct that a description begins with. */
+const head = writeMachineConfig({
+  memoryBytes: 0n,
+  cpus: 0,
+  discovery: 0,
+  console: 0,
+  consoleBytes: 0,
+  kernel: "",
+  initrd: "",
+  cmdline: "",
+  disks: [],
+  shares: [],
+  nics: [],
+  flags: 0,
+  vsock: ""
+}).byteLength
 
 const header = readFileSync(new URL("../../../native/include/capsa.h", import.meta.url), "utf8")
 
@@ -68,6 +86,8 @@ test("a number that is no machine's is answered, not followed", () =>
       expect(call.capsa_pause(instance, handle)).toBe(stale)
       expect(call.capsa_resume(instance, handle)).toBe(stale)
       expect(call.capsa_power_button(instance, handle)).toBe(stale)
+      expect(call.capsa_network_close(instance, handle)).toBe(stale)
+      expect(call.capsa_policy_log(instance, handle, null, 0, new Uint32Array(1))).toBe(stale)
       expect(call.capsa_stats(instance, handle, stats.bytes)).toBe(stale)
       expect(call.capsa_console_write(instance, handle, new Uint8Array(1), 1, new Uint32Array(1))).toBe(stale)
     }
@@ -83,11 +103,11 @@ test("structs and configurations of a wrong form are refused", () =>
     expect(call.capsa_stats(instance, 1, new Uint8Array(64))).toBe(invalid)
     for (const [size, total] of [
       [0, 0],
-      [80, 0],
-      [80, 79],
+      [head, 0],
+      [head, head - 1],
       [0xffffffff, 0xffffffff]
     ] as const) {
-      const config = new Uint8Array(80)
+      const config = new Uint8Array(head)
       new DataView(config.buffer).setUint32(0, size, true)
       new DataView(config.buffer).setUint32(4, total, true)
       expect(call.capsa_launch(instance, config, new Uint32Array(1), error.bytes)).toBe(invalid)
@@ -99,28 +119,28 @@ test("texts outside their buffer or with a NUL are refused", () =>
   withLibrary(({ call, instance }) => {
     const error = makeErrorBuffer()
     const launch = (offset: number, length: number) => {
-      const config = new Uint8Array(88)
+      const config = new Uint8Array(head + 8)
       const view = new DataView(config.buffer)
-      view.setUint32(0, 80, true)
-      view.setUint32(4, 88, true)
+      view.setUint32(0, head, true)
+      view.setUint32(4, head + 8, true)
       view.setUint32(16, 1, true) // cpus
       view.setUint32(20, 1, true) // discovery
       view.setUint32(24, 1, true) // console
       view.setUint32(28, 65536, true) // console_bytes
       view.setUint32(32, offset, true)
       view.setUint32(36, length, true)
-      config.set(new TextEncoder().encode("a\0b"), 80)
+      config.set(new TextEncoder().encode("a\0b"), head)
       return call.capsa_launch(instance, config, new Uint32Array(1), error.bytes)
     }
     const invalid = nativeStatuses.indexOf("InvalidArgument")
     for (const [offset, length] of [
       [0, 8],
-      [79, 1],
-      [80, 9],
-      [88, 1],
+      [head - 1, 1],
+      [head, 9],
+      [head + 8, 1],
       [0xffffffff, 1],
-      [84, 0xffffffff],
-      [80, 3]
+      [head + 4, 0xffffffff],
+      [head, 3]
     ] as const) {
       expect(launch(offset, length)).toBe(invalid)
       expect(error.read().field).toBe("kernel")

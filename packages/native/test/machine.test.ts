@@ -147,6 +147,38 @@ onKvm("a machine whose scope is wider than the library's ends with the library, 
   })
 )
 
+const disk = (path: string, changes: Partial<BootPlan["disks"][number]> = {}): BootPlan["disks"][number] => ({
+  path,
+  format: "raw",
+  blockDevice: false,
+  backing: [],
+  readOnly: false,
+  ephemeral: false,
+  serial: "disk",
+  ...changes
+})
+
+const imageFile = (bytes: number): string => {
+  const path = join(folder, crypto.randomUUID())
+  writeFileSync(path, new Uint8Array(bytes))
+  return path
+}
+
+onKvm("a disk that cannot be opened is told by its place, path and cause", () =>
+  Effect.gen(function* () {
+    const disks = [disk(imageFile(4096), { ephemeral: true }), disk("/nonexistent/disk.img")]
+    const native = yield* Native.Native
+    const result = yield* Effect.either(native.boot(plan(payload.elf(payload.halt), { disks })))
+    expect(Either.isLeft(result) && result.left).toMatchObject({
+      status: "DiskFile",
+      operation: "open",
+      subject: "/nonexistent/disk.img",
+      field: "disks.1.path",
+      errno: "ENOENT"
+    })
+  })
+)
+
 const failures: ReadonlyArray<
   readonly [name: string, kernel: () => Uint8Array | string, changes: Partial<BootPlan>, status: string]
 > = [
@@ -165,6 +197,14 @@ const failures: ReadonlyArray<
     { memoryMib: 2 ** 32 },
     "MemoryInvalid"
   ],
+  ["a folder as disk", () => payload.elf(payload.spin), { disks: [disk("/tmp")] }, "DiskFile"],
+  ["a character device as disk", () => payload.elf(payload.spin), { disks: [disk("/dev/null")] }, "DiskFile"],
+  [
+    "nine disks",
+    () => payload.elf(payload.spin),
+    { disks: Array.from({ length: 9 }, () => disk("/")) },
+    "InvalidArgument"
+  ],
   ["no processors", () => payload.elf(payload.spin), { cpus: 0 }, "InvalidArgument"],
   ["too many processors", () => payload.elf(payload.spin), { cpus: 65 }, "InvalidArgument"]
 ]
@@ -180,7 +220,9 @@ for (const [name, kernel, changes, status] of failures)
 
 onKvm("200 launches and kills leave no descriptor, thread or mapping behind", () =>
   Effect.gen(function* () {
-    const round = Effect.scoped(Effect.flatMap(boot(payload.halt), (machine) => machine.kill))
+    const image = imageFile(1024 * 1024)
+    const disks = [disk(image), disk(image, { readOnly: true }), disk(image, { ephemeral: true })]
+    const round = Effect.scoped(Effect.flatMap(boot(payload.halt, { disks }), (machine) => machine.kill))
     yield* round
     const before = holdings()
     yield* Effect.repeatN(round, 199)

@@ -3,14 +3,17 @@ import {
   Backend,
   type BackendError,
   type Capabilities,
+  type Features,
   noFeatures,
   type ProbeReport,
   supported,
   unsupported
 } from "@capsa/core"
-import { HostTicks } from "@capsa/native"
+import { HostTicks, Native, type NativeError } from "@capsa/native"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Accelerator } from "./internal/arguments.ts"
@@ -37,10 +40,18 @@ export const capabilities: Capabilities = {
     uefi: unsupported("capsa starts kernels on QEMU directly, without firmware"),
     disks: supported,
     ephemeralDisks: supported,
+    qcow2: supported,
+    shares: supported,
+    userNetwork: supported,
+    networkPolicy: supported,
+    portForwards: supported,
+    tapNetwork: supported,
+    switchNetwork: supported,
+    vsock: supported,
     balloon: supported,
     limits: process.platform === "linux" ? supported : unsupported("only Linux has cgroups"),
     processIsolation: unsupported("its processes have no jail"),
-    mainProcess: unsupported("the built-in guest runs a shell and nothing else")
+    mainProcess: supported
   }
 }
 
@@ -60,33 +71,40 @@ export interface QemuOptions {
  * `ProgramMissing`, `ProgramUnusable` (too old, incomplete), or what keeps KVM from working.
  *
  * Each machine is a process of its own that dies with this one, also when this one is killed. What it keeps on disk is in its
- * folder below the state folder, and goes with it.
+ * folder below the state folder, and goes with it. Shares, networks and vsock are the native library's, which is opened with the
+ * layer: machines that have any of them end with it, too.
  *
  * @category layers
  */
 export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendError> =>
-  Layer.effect(
+  Layer.scoped(
     Backend,
     Effect.gen(function* () {
       const host = { accelerator: acceleratorOf(options), platform: process.platform }
       const program = yield* Program.find(options.program ?? defaultProgram)
-      const [version, trial, kernelParameters] = yield* Effect.all(
+      const [version, trial, kernelParameters, native] = yield* Effect.all(
         [
           Effect.either(Program.version(program)),
           Effect.either(Program.tryOut(program, host)),
-          clockParameters(host.accelerator)
+          clockParameters(host.accelerator),
+          Effect.either(Layer.build(Native.layer))
         ],
         { concurrency: "unbounded" }
       )
       // That it is too old says more than what it does not understand.
       const found = yield* version
       yield* trial
+      const library = Option.map(Either.getRight(native), Context.get(Native.Native))
       return {
         name: "qemu",
         description: `QEMU ${Program.showVersion(found)} (${host.accelerator.toUpperCase()})`,
-        capabilities: { ...capabilities, kernelParameters },
+        capabilities: {
+          ...capabilities,
+          kernelParameters,
+          features: Either.match(native, { onLeft: featuresWithout, onRight: () => capabilities.features })
+        },
         passedOver: [],
-        boot: (plan) => Effect.provide(boot(plan, program, host), BunFileSystem.layer)
+        boot: (plan) => Effect.provide(boot(plan, program, host, library), BunFileSystem.layer)
       }
     })
   )
@@ -97,6 +115,21 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
  * @category constructors
  */
 export const probe: Effect.Effect<ProbeReport> = Effect.withSpan(examine(defaultProgram), "Qemu.probe")
+
+/** What the native library serves is not there without it. */
+const featuresWithout = ({ message }: NativeError): Features => {
+  const absent = unsupported(`the native library, which serves it, is missing or does not fit: ${message}`)
+  return {
+    ...capabilities.features,
+    shares: absent,
+    userNetwork: absent,
+    networkPolicy: absent,
+    portForwards: absent,
+    tapNetwork: absent,
+    switchNetwork: absent,
+    vsock: absent
+  }
+}
 
 /**
  * An emulated processor's time-stamp counter is the host's. Linux would measure it against a timer that the host's

@@ -81,8 +81,64 @@ describe("fromPlan", () => {
       "socket,id=console,fd=4",
       "socket,id=early,fd=5"
     ])
-    expect(connectionsOf({ console: "virtio" })).toEqual(["monitor", "console", "early"])
+    expect(connectionsOf({ ...plan, console: "virtio" })).toEqual(["monitor", "console", "early"])
     expect(connectionsOf(plan)).toEqual(["monitor", "console"])
+  })
+
+  test("an agent has a port of its own, beside the console's", () => {
+    const port = "virtserialport,chardev=agent,nr=1,name=capsa.agent"
+    const withAgent = { ...plan, agentPort: true }
+    expect(valuesOf(fromPlan(withAgent, host), "-device").slice(0, 3)).toEqual([
+      "pvpanic",
+      "virtio-serial-pci,max_ports=2",
+      port
+    ])
+    expect(connectionsOf(withAgent)).toEqual(["monitor", "console", "agent"])
+    const args = fromPlan({ ...withAgent, console: "virtio" }, host)
+    expect(valuesOf(args, "-device").slice(1, 4)).toEqual([
+      "virtio-serial-pci,max_ports=2",
+      "virtconsole,chardev=console",
+      port
+    ])
+    expect(valuesOf(args, "-chardev").at(-1)).toBe("socket,id=agent,fd=6")
+  })
+
+  test("what is served comes over sockets at paths, and needs memory that their server can map", () => {
+    const share = { host: "/srv", guest: "/srv", mode: "ro", cache: "auto" } as const
+    const shared = {
+      ...plan,
+      console: "virtio",
+      shares: [
+        { ...share, tag: "a" },
+        { ...share, tag: "b" }
+      ],
+      network: { mode: "tap", mac: "02:00:00:00:00:01", device: "tap0" },
+      vsock: true
+    } as const
+    const service = { sockets: ["/s/0", "/s/1", "/s,2", "/s/3"], mtu: 9000 }
+    const args = fromPlan(shared, host, service)
+    expect(valuesOf(args, "-machine")[0]).toEndWith(",memory-backend=ram")
+    expect(valuesOf(args, "-object")[0]).toBe("memory-backend-memfd,id=ram,size=5120M,share=on,seal=on")
+    expect(valuesOf(args, "-chardev").slice(3)).toEqual([
+      "socket,id=share0,path=/s/0",
+      "socket,id=share1,path=/s/1",
+      "socket,id=network,path=/s,,2",
+      "socket,id=vsock,path=/s/3"
+    ])
+    expect(valuesOf(args, "-netdev")).toEqual(["vhost-user,id=net,chardev=network"])
+    expect(valuesOf(args, "-device").slice(-4)).toEqual([
+      "vhost-user-fs-pci,chardev=share0,tag=a",
+      "vhost-user-fs-pci,chardev=share1,tag=b",
+      "virtio-net-pci,netdev=net,mac=02:00:00:00:00:01,ctrl_guest_offloads=off,host_mtu=9000,romfile=,vectors=0",
+      "vhost-user-vsock-pci,chardev=vsock"
+    ])
+    const small = fromPlan({ ...shared, discovery: "cmdline" }, host, { ...service, mtu: undefined })
+    expect(valuesOf(small, "-machine")[0]).toEndWith(",memory-backend=ram")
+    expect(valuesOf(small, "-device").slice(-3)).toEqual([
+      "vhost-user-fs-device,chardev=share1,tag=b",
+      "virtio-net-device,netdev=net,mac=02:00:00:00:00:01,ctrl_guest_offloads=off",
+      "vhost-user-vsock-device,chardev=vsock"
+    ])
   })
 
   test("without firmware tables the devices are virtio-mmio, and nothing needs ACPI", () => {
@@ -117,22 +173,45 @@ describe("fromPlan", () => {
   })
 
   test("disks are what the plan says, whatever is in their paths", () => {
-    const disk = { format: "raw", blockDevice: false, readOnly: false, ephemeral: false, serial: "s" } as const
+    const disk = {
+      format: "raw",
+      blockDevice: false,
+      backing: [],
+      readOnly: false,
+      ephemeral: false,
+      serial: "s"
+    } as const
     const disks = [
       { ...disk, path: "/a,b=c" },
       { ...disk, path: "/dev/sdx", blockDevice: true, readOnly: true },
-      { ...disk, path: "/nbd:host", ephemeral: true, serial: "other" }
-    ]
+      { ...disk, path: "/nbd:host", ephemeral: true, serial: "other" },
+      {
+        ...disk,
+        path: "/top",
+        format: "qcow2",
+        backing: [
+          { path: "/middle,x", format: "qcow2" },
+          { path: "/base", format: "raw" }
+        ]
+      }
+    ] as const
     const args = fromPlan({ ...plan, disks }, host)
     expect(valuesOf(args, "-drive")).toEqual([
       "id=disk0,if=none,format=raw,file.driver=file,file.filename=/a,,b=c,read-only=off,snapshot=off,discard=unmap",
       "id=disk1,if=none,format=raw,file.driver=host_device,file.filename=/dev/sdx,read-only=on,snapshot=off,discard=unmap",
-      "id=disk2,if=none,format=raw,file.driver=file,file.filename=/nbd:host,read-only=off,snapshot=on,discard=unmap"
+      "id=disk2,if=none,format=raw,file.driver=file,file.filename=/nbd:host,read-only=off,snapshot=on,discard=unmap",
+      [
+        "id=disk3,if=none,format=qcow2,file.driver=file,file.filename=/top",
+        "backing.driver=qcow2,backing.file.driver=file,backing.file.filename=/middle,,x",
+        "backing.backing.driver=raw,backing.backing.file.driver=file,backing.backing.file.filename=/base",
+        "read-only=off,snapshot=off,discard=unmap"
+      ].join(",")
     ])
-    expect(valuesOf(args, "-device").slice(-3)).toEqual([
+    expect(valuesOf(args, "-device").slice(-4)).toEqual([
       "virtio-blk-pci,drive=disk0,serial=s",
       "virtio-blk-pci,drive=disk1,serial=s",
-      "virtio-blk-pci,drive=disk2,serial=other"
+      "virtio-blk-pci,drive=disk2,serial=other",
+      "virtio-blk-pci,drive=disk3,serial=s"
     ])
   })
 

@@ -7,6 +7,7 @@ import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import { Qemu } from "../src/index.ts"
 import { boot } from "../src/internal/machine.ts"
@@ -36,7 +37,7 @@ const played = Effect.fnUntraced(function* (script: string) {
 
 const host = { accelerator: "tcg", platform: "linux" } as const
 const bootPlayed = ({ plan, program }: { readonly plan: BootPlan; readonly program: string }) =>
-  Effect.provide(boot(plan, program, host), BunFileSystem.layer)
+  Effect.provide(boot(plan, program, host, Option.none()), BunFileSystem.layer)
 
 describe("a boot fails", () => {
   const failures: ReadonlyArray<[string, string, object]> = [

@@ -1,6 +1,6 @@
 /** Machines of a real QEMU, by emulation, with what only this backend has to show; `capsa` tests what all have. */
 import { expect } from "bun:test"
-import { mkdtempSync, rmSync } from "node:fs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Backend, type BootPlan, type Machine } from "@capsa/core"
@@ -8,9 +8,11 @@ import { GuestImages } from "@capsa/guest"
 import * as testing from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Chunk from "effect/Chunk"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Qemu } from "../src/index.ts"
@@ -53,6 +55,18 @@ const prompted = Effect.fnUntraced(function* (plan: BootPlan) {
 })
 
 const type = (machine: Machine, line: string) => machine.write(new TextEncoder().encode(`${line}\n`))
+
+/** A folder of the host with a file in it. */
+const share = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "capsa-share-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
+  ),
+  (host) => {
+    writeFileSync(join(host, "name"), "of the host\n")
+    return { host, guest: "/mnt", mode: "rw", tag: "data", cache: "auto" } as const
+  }
+)
 
 const pidOf = (plan: BootPlan): number => processesWith(plan.id)[0] ?? 0
 
@@ -166,6 +180,67 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
       yield* until(() => openDescriptors() <= before)
       expect(processesWith(id)).toEqual([])
     }))
+
+  for (const discovery of ["firmware", "cmdline"] as const) {
+    test(`has its share, devices by ${discovery}, also after a pause`, () =>
+      Effect.gen(function* () {
+        const { console, machine } = yield* prompted(planOf({ discovery, shares: [yield* share] }))
+        yield* type(machine, "mkdir -p /mnt && mount -t virtiofs data /mnt && cat /mnt/name")
+        yield* console.until("of the host")
+        const { shareRequests = 0 } = yield* machine.stats
+        expect(shareRequests).toBeGreaterThan(3)
+        yield* machine.pause
+        yield* machine.resume
+        yield* type(machine, "rm /mnt/name && echo g''one")
+        yield* console.until("gone")
+        expect((yield* machine.stats).shareRequests).toBeGreaterThan(shareRequests)
+      }))
+  }
+
+  test("leaves nothing of its shares, however it ends", () =>
+    Effect.gen(function* () {
+      const folder = yield* share
+      const round = (end: (machine: Machine, plan: BootPlan) => Effect.Effect<unknown, unknown>) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const plan = planOf({ shares: [folder, { ...folder, tag: "other" }] })
+            const { console, machine } = yield* prompted(plan)
+            yield* type(machine, "mkdir -p /mnt && mount -t virtiofs data /mnt && cat /mnt/name")
+            yield* console.until("of the host")
+            yield* end(machine, plan)
+          })
+        )
+      const signal = (name: "SIGKILL" | "SIGSTOP") => (_: Machine, plan: BootPlan) =>
+        Effect.sync(() => process.kill(pidOf(plan), name))
+      yield* round(({ kill }) => kill)
+      const before = testing.holdings()
+      yield* round((machine, plan) => Effect.zipRight(signal("SIGKILL")(machine, plan), machine.exit))
+      yield* round(signal("SIGKILL"))
+      yield* round(signal("SIGSTOP"))
+      yield* round((machine) => Effect.zipRight(type(machine, "poweroff -f"), machine.exit))
+      expect(testing.holdings()).toEqual(before)
+    }))
+
+  test("that has devices of the native library ends with its backend", () =>
+    Effect.gen(function* () {
+      const backend = yield* Scope.make()
+      const plan = planOf({ shares: [yield* share] })
+      const booted = yield* Effect.provide(boot(plan), yield* Scope.extend(Layer.build(Qemu.layer()), backend))
+      yield* Scope.close(backend, Exit.void)
+      expect(yield* booted.exit).toEqual({ _tag: "Killed" })
+    }))
+
+  test("has no shares, networks and vsock where the native library is missing, and says so", () =>
+    Effect.gen(function* () {
+      const { capabilities } = yield* Effect.provide(Backend, Qemu.layer())
+      const { disks, portForwards, shares, switchNetwork, tapNetwork, userNetwork, vsock } = capabilities.features
+      expect(disks.supported).toBe(true)
+      for (const feature of [shares, userNetwork, portForwards, tapNetwork, switchNetwork, vsock])
+        expect(feature).toEqual({
+          supported: false,
+          reason: expect.stringMatching(/native library.*\/nowhere\/libcapsa\.so/)
+        })
+    }).pipe(Effect.withConfigProvider(ConfigProvider.fromMap(new Map([["CAPSA_LIBRARY", "/nowhere/libcapsa.so"]])))))
 
   test("interrupted on its way up leaves nothing", () =>
     Effect.gen(function* () {

@@ -17,16 +17,20 @@ export const take: (disks: BootPlan["disks"]) => Effect.Effect<void, StateError 
 )(function* (disks: BootPlan["disks"]) {
   const tryLock = yield* lock
   yield* Effect.forEach(
-    disks,
-    ({ path, readOnly, ephemeral }, index) => {
-      const isWritten = !readOnly && !ephemeral
-      return Effect.flatMap(Effect.mapError(openFile(path), unavailable), (descriptor) =>
+    disks.flatMap(heldBy),
+    ({ index, isWritten, path }) =>
+      Effect.flatMap(Effect.mapError(openFile(path), unavailable), (descriptor) =>
         tryLock(descriptor, isWritten ? "exclusive" : "shared") ? Effect.void : inUse(path, index, isWritten)
-      )
-    },
+      ),
     { discard: true }
   )
 })
+
+/** A disk's image, and those that it builds on, to which nothing is written. */
+const heldBy = ({ backing, ephemeral, path, readOnly }: BootPlan["disks"][number], index: number) => [
+  { path, index, isWritten: !readOnly && !ephemeral },
+  ...backing.map((image) => ({ path: image.path, index, isWritten: false }))
+]
 
 const unavailable = ({ path, errno, operation, cause }: FileError): VmBootError =>
   new VmBootError({

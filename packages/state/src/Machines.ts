@@ -3,7 +3,7 @@ import { join } from "node:path"
 import type { StateError } from "@capsa/core"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { look } from "./internal/entries.ts"
+import { look, nameOf } from "./internal/entries.ts"
 import { list } from "./internal/files.ts"
 import { readRecord } from "./internal/records.ts"
 import type { MachineRecord } from "./MachineRecord.ts"
@@ -22,3 +22,7 @@ export const alive: Effect.Effect<ReadonlyArray<MachineRecord>, StateError> = Ef
   )
   return found.flatMap(Option.toArray).toSorted((one, other) => one.createdAt - other.createdAt)
 }).pipe(Effect.withSpan("Machines.alive"))
+
+/** Absolute path of a machine's folder, whether or not that is there. @category constructors */
+export const folderOf = (id: string): Effect.Effect<string> =>
+  Effect.map(StateFolder.path, (stateFolder) => join(stateFolder, nameOf(id)))

@@ -17,6 +17,7 @@ const disk = (path: string, use: Use): DiskPlan => ({
   path,
   format: "raw",
   blockDevice: false,
+  backing: [],
   readOnly: use === "readOnly",
   ephemeral: use === "ephemeral",
   serial: "d"

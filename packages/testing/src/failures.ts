@@ -23,6 +23,9 @@ export const ofGuests = [
   "VmBootError.InitrdUnreadable",
   "VmBootError.InitrdInvalid",
   "VmBootError.MemoryInvalid",
+  "VmBootError.ShareUnavailable",
+  "VmBootError.NetworkUnavailable",
+  "VmBootError.PortUnavailable",
   "VmBootError.HostResources",
   "VmBootError.HostFailure",
   "VmBootError.RootMissing",
@@ -35,10 +38,7 @@ export const ofGuests = [
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that only the monitor has; the test is in `kvm`. */
-export const ofMonitor = [
-  "VmBootError.CmdlineInvalid",
-  "VmBootError.ShareUnavailable"
-] as const satisfies ReadonlyArray<Failure.FailureName>
+export const ofMonitor = ["VmBootError.CmdlineInvalid"] as const satisfies ReadonlyArray<Failure.FailureName>
 
 /** Reasons that limits bring about; the test is in `capsa`. */
 export const ofLimits = [
@@ -46,8 +46,37 @@ export const ofLimits = [
   "VmBootError.LimitExceeded"
 ] as const satisfies ReadonlyArray<Failure.FailureName>
 
+/** Reasons that a guest brings about by what it does with vsock; the test is in `capsa`. */
+export const ofVsock = [
+  "VsockError.NotRunning",
+  "VsockError.Refused",
+  "VsockError.TimedOut",
+  "VsockError.Closed"
+] as const satisfies ReadonlyArray<Failure.FailureName>
+
+/** Reasons that have to do with the agent in a guest; the test is in `capsa`. */
+export const ofAgent = [
+  "SandboxError.Unsupported",
+  "SandboxError.VersionSkew",
+  "SandboxError.StartFailed",
+  "SandboxError.Protocol",
+  "SandboxError.Disconnected",
+  "SandboxError.Unresponsive",
+  "SandboxError.CannotStart",
+  "SandboxError.TimeLimit",
+  "SandboxError.InputClosed",
+  "SandboxError.Busy",
+  "SandboxError.FileFailed",
+  "SandboxError.HostFileFailed",
+  "SandboxError.UnsafeArchive",
+  "SandboxError.InvalidInput"
+] as const satisfies ReadonlyArray<Failure.FailureName>
+
 /** All others: they need neither a guest nor KVM. */
-export type OfHost = Exclude<Failure.FailureName, (typeof ofGuests | typeof ofMonitor | typeof ofLimits)[number]>
+export type OfHost = Exclude<
+  Failure.FailureName,
+  (typeof ofGuests | typeof ofMonitor | typeof ofLimits | typeof ofVsock | typeof ofAgent)[number]
+>
 
 const page = await Bun.file(join(import.meta.dir, "../../../docs/FAILURES.md")).text()
 

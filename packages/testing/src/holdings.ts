@@ -10,7 +10,7 @@ export interface Holdings {
   readonly children: number
 }
 
-const marks = /kvm|capsa|\[eventfd\]|\[eventpoll\]|^socket:/
+const marks = /kvm|capsa|\[eventfd\]|\[eventpoll\]|\[timerfd\]|^socket:/
 
 const count = (folder: string, marked: (entry: string) => boolean): number =>
   readdirSync(folder).filter((entry) => {

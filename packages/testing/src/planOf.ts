@@ -13,5 +13,7 @@ export const planOf = (changes: Partial<BootPlan> = {}): BootPlan => ({
   disks: [],
   shares: [],
   balloon: false,
+  agentPort: false,
+  vsock: false,
   ...changes
 })

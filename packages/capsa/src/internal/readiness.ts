@@ -1,6 +1,6 @@
 /** Whether a machine comes up as far as its launch waits for it, and in time. */
 import { type BootStageName, type TimeSpan, VmBootError, type VmConfig, type VmExit } from "@capsa/core"
-import { isFirmware } from "@capsa/core/BootConfig"
+import { isDirect } from "@capsa/core/BootConfig"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,7 +14,7 @@ export const lookAt = (vm: Pick<Vm, "stages" | "console">, { boot }: VmConfig): 
   Effect.map(Effect.all([vm.stages, vm.console.history]), ([stages, history]) => ({
     stage: stages.at(-1)?.name,
     output: Buffer.from(history).toString(),
-    initrd: isFirmware(boot) ? undefined : boot?.initrd
+    initrd: isDirect(boot) ? boot.initrd : undefined
   }))
 
 /** Limits each effect that it is put around to what is left, from now on, of `readyTimeout`. */
@@ -51,6 +51,9 @@ const slowBackend = "The backend itself took that long: the host may be overload
 const noInit =
   "The kernel runs, but no first process was seen: `consoleTail` shows where it is. Give it more time. A kernel with `quiet` on its command line announces no process: leave that out, or let your init print the line `capsa: init`."
 
+const noAgent =
+  "The first process runs, but no agent answers: give it more time, or check that the initrd has capsa's as its `/init`."
+
 /** By the last stage that was reached. */
 const lateHints: Record<BootStageName, string> = {
   created: slowBackend,
@@ -58,16 +61,16 @@ const lateHints: Record<BootStageName, string> = {
   started:
     "The kernel has printed nothing: check that it is made for this machine, and that `boot.console` is a console that it knows.",
   kernel: noInit,
-  init: noInit,
-  agent: noInit
+  init: noAgent,
+  agent: "The agent is at work on the guest's start: `consoleTail` may show on what. Give it more time."
 }
 
-/** Waits for the sign that a machine is ready; fails if its end comes first. */
-export const before = (
+/** Waits until a machine is ready; fails if its end comes first. */
+export const before = <A, E, R>(
   wait: Effect.Effect<VmExit>,
-  ready: Effect.Effect<void>,
+  ready: Effect.Effect<A, E, R>,
   seen: Effect.Effect<Seen>
-): Effect.Effect<void, VmBootError> =>
-  Effect.raceFirst(ready, Effect.flip(wait)).pipe(
-    Effect.catchAll((exit) => Effect.flatMap(seen, (seen) => bootFailure(exit, seen)))
-  )
+): Effect.Effect<A, E | VmBootError, R> => {
+  const ended = Effect.flatMap(wait, (exit) => Effect.flatMap(seen, (seen) => Effect.fail(bootFailure(exit, seen))))
+  return Effect.raceFirst(ready, ended)
+}

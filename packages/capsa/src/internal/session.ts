@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import { auto, candidates } from "../Backend.ts"
 import * as Logging from "../Logging.ts"
 import type { CallOptions, LaunchOptions } from "../promise.ts"
+import * as Sandbox from "../Sandbox.ts"
 import * as Vm from "../Vm.ts"
 import * as VmPool from "../VmPool.ts"
 import { named } from "./selection.ts"
@@ -58,7 +59,7 @@ const layerOf = (backend: LaunchOptions["backend"] = "auto"): BackendLayer => {
 }
 
 /** Something open, and how it is closed; closing it again does nothing. */
-interface Opened<A> {
+export interface Opened<A> {
   readonly value: A
   readonly scope: Scope.Scope
   readonly close: Effect.Effect<void>
@@ -119,10 +120,18 @@ export const runner = async (): Promise<Runner> => {
   }
 }
 
+/** Something that is open until it is closed, or the process has nothing left to do. */
+export const own = <A, E>(acquire: Effect.Effect<A, E, Scope.Scope>) =>
+  Effect.flatMap(Session, ({ scope }) => open(scope, acquire))
+
 const endOf = (vm: Vm.Vm) => vm.wait
 
 /** A machine, which is closed when it ends, so that nothing waits for a script to do it. */
 export const launch = (config: VmConfig, backend: LaunchOptions["backend"]) => openOn(backend, Vm.launch(config), endOf)
+
+/** The same with its agent. */
+export const sandbox = (config: VmConfig, backend: LaunchOptions["backend"]) =>
+  openOn(backend, Sandbox.launch(config), endOf)
 
 export const pool = (options: VmPool.VmPoolOptions, backend: LaunchOptions["backend"]) =>
   openOn(backend, VmPool.make(options))

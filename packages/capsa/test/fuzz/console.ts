@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { freshSeed } from "../fixtures/random.ts"
-import { execute } from "./execution.ts"
+import { execute } from "./consoleExecution.ts"
 
 const { values } = parseArgs({ options: { seconds: { type: "string", default: "10" }, seed: { type: "string" } } })
 const startedAt = performance.now()

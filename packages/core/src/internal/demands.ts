@@ -1,5 +1,5 @@
 import type { BackendName } from "../BackendName.ts"
-import { isFirmware } from "../BootConfig.ts"
+import { isDirect, isFirmware } from "../BootConfig.ts"
 import {
   type Capabilities,
   type Feature,
@@ -88,7 +88,7 @@ const networkDemands = (network: NetworkConfig = "none"): ReadonlyArray<Demand> 
     case "tap":
       return demands("tapNetwork", true)
     case "switch":
-      return demands("switchNetwork", true)
+      return [...demands("switchNetwork", true), ...demands("networkPolicy", network.uplink !== undefined)]
   }
 }
 
@@ -100,14 +100,12 @@ const userNetworkDemands = ({ policy, forwards }: UserNetwork): ReadonlyArray<De
 
 const bootDemands = ({ boot }: VmConfig, here: Capabilities): ReadonlyArray<Demand> => {
   if (isFirmware(boot)) return demands("uefi", true)
-  const console = boot?.console ?? defaults.console
-  const discovery = boot?.discovery ?? defaults.discovery
-  return boot === undefined
-    ? []
-    : [
-        choice("boot.console", `a ${console} console`, console, (can) => can.consoles, here),
-        choice("boot.discovery", `discovery by ${discovery}`, discovery, (can) => can.discovery, here)
-      ]
+  if (!isDirect(boot)) return []
+  const { console = defaults.console, discovery = defaults.discovery } = boot
+  return [
+    choice("boot.console", `a ${console} console`, console, (can) => can.consoles, here),
+    choice("boot.discovery", `discovery by ${discovery}`, discovery, (can) => can.discovery, here)
+  ]
 }
 
 const choice = (

@@ -2,16 +2,18 @@ import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
-import { type BootConfig, type DirectBoot, type FirmwareBoot, isFirmware } from "../BootConfig.ts"
+import * as Option from "effect/Option"
+import { type BootConfig, type DirectBoot, type FirmwareBoot, isBuiltin, isFirmware } from "../BootConfig.ts"
 import { defaults } from "../ConfigDefaults.ts"
 import { type DiskConfig, isWritten } from "../DiskConfig.ts"
 import { format, type MemorySize, toMib } from "../MemorySize.ts"
 import type { ShareConfig } from "../ShareConfig.ts"
 import { ensure, type Problems } from "./problem.ts"
+import * as Qcow2 from "./qcow2.ts"
 
 /** What is wrong with the files that a machine starts from. */
 export const bootFileProblems = (boot: BootConfig | undefined, memory: MemorySize = defaults.memory) => {
-  if (boot === undefined) return Effect.succeed<Problems>([])
+  if (isBuiltin(boot)) return Effect.succeed<Problems>([])
   return isFirmware(boot) ? variablesProblems(boot) : kernelProblems(boot, toMib(memory))
 }
 
@@ -46,9 +48,55 @@ export const diskFileProblems = Effect.fnUntraced(function* (field: string, disk
   const wanted: Wanted = disk.blockDevice === true ? blockDevice : image
   const toWrite = isWritten(disk) ? "; or make the disk readOnly or ephemeral" : undefined
   const { bytes, problems } = yield* lookAt(field, disk.path, { ...wanted, toWrite })
-  if (problems.length > 0 || disk.format === "qcow2") return problems
+  if (problems.length > 0) return problems
+  if (disk.format === "qcow2") return yield* chainProblems(field, disk)
   const detail = `${disk.path} has ${bytes} bytes, which is no whole number of sectors.`
   return ensure(bytes % 512 === 0, field, detail, `Make it a multiple of 512: truncate -s %512 ${disk.path}`)
+})
+
+/** What is wrong with a qcow2 image and those that it builds on: all that it leads to has to be named by the host. */
+const chainProblems = Effect.fnUntraced(function* (field: string, { backing = [], path }: DiskConfig) {
+  const listed = backing.map((image, index) => ({
+    ...image,
+    field: `${field.replace(/path$/, "backing")}.${index}.path`
+  }))
+  const looks = yield* Effect.forEach(listed, (listed) => lookAt(listed.field, listed.path, image))
+  const missing = looks.flatMap(({ problems }) => problems)
+  if (missing.length > 0) return missing
+  const chain = [{ path, format: "qcow2", field } as const, ...listed]
+  const problems = yield* Effect.forEach(chain, (image, index) =>
+    qcow2Problems(image.field, image.path, image.format === "qcow2", index < listed.length)
+  )
+  return problems.flat()
+})
+
+/** `isFollowed`: another image comes after it. */
+const qcow2Problems = Effect.fnUntraced(function* (field: string, path: string, isQcow2: boolean, isFollowed: boolean) {
+  if (!isQcow2) {
+    const hint = "Leave out what comes after it, or say that it is qcow2."
+    return ensure(!isFollowed, field, `${path} is raw, and builds on nothing.`, hint)
+  }
+  const header = Option.getOrUndefined(yield* Effect.orElseSucceed(Qcow2.read(path), Option.none))
+  if (header === undefined) {
+    const hint = "Leave out `format` if it is a raw one; else look at it: qemu-img info."
+    return ensure(false, field, `${path} is no qcow2 image.`, hint)
+  }
+  return [
+    ...ensure(!header.isEncrypted, field, `${path} is encrypted.`, "Decrypt it: qemu-img convert -O qcow2."),
+    ...ensure(
+      !header.hasDataFile,
+      field,
+      `${path} has its content in another file, which its header names.`,
+      "Unite them: qemu-img convert -O qcow2. An image that somebody else made could name any file of this host."
+    ),
+    ...ensure(
+      !header.hasBacking || isFollowed,
+      field,
+      `${path} builds on another image, which its header names and the configuration does not.`,
+      "Name that image in `backing` if you know it. An image that somebody else made could name any file of this host."
+    ),
+    ...ensure(header.hasBacking || !isFollowed, field, `${path} builds on nothing.`, "Leave out what comes after it.")
+  ]
 })
 
 /** What is wrong with the host's side of a share. */

@@ -2,12 +2,14 @@ import { defaults } from "../ConfigDefaults.ts"
 import type {
   DnsConfig,
   NetworkConfig,
+  NetworkPolicy,
   PolicyRule,
   PortForward,
   SwitchNetwork,
   TapNetwork,
   UserNetwork
 } from "../NetworkConfig.ts"
+import type { NetworkFlow } from "../NetworkFlow.ts"
 import { isAddress, isDomain, isIpv4, isRange } from "./address.ts"
 import { ensure, isName, nameHint, type Problems, unique, within } from "./problem.ts"
 
@@ -25,10 +27,46 @@ export const networkProblems = (network: NetworkConfig = defaults.network): Prob
 }
 
 const userProblems = ({ policy, forwards = [], dns = {} }: UserNetwork): Problems => [
-  ...(policy?.rules ?? []).flatMap((rule, index) => ruleProblems(`network.policy.rules.${index}`, rule)),
+  ...policyProblems("network.policy", policy),
+  ...atMost(forwards, forwardsMax, "network.forwards", "forwards"),
   ...forwards.flatMap((forward, index) => forwardProblems(`network.forwards.${index}`, forward)),
   ...collisions(forwards),
   ...dnsProblems(dns)
+]
+
+/** As many as the native library takes (CAPSA_RULES_MAX, CAPSA_FORWARDS_MAX, CAPSA_DNS_SERVERS_MAX). */
+const rulesMax = 1024
+const forwardsMax = 64
+const dnsServersMax = 8
+
+const atMost = (list: ReadonlyArray<unknown>, most: number, path: string, what: string): Problems =>
+  ensure(list.length <= most, path, `There are ${list.length} ${what}.`, `Give at most ${most}.`)
+
+export const policyProblems = (path: string, policy: NetworkPolicy = defaults.policyProfile): Problems => {
+  if (typeof policy === "string") return []
+  const { rules = [] } = policy
+  return [
+    ...ensure(
+      rules.length <= rulesMax,
+      `${path}.rules`,
+      `There are ${rules.length} rules.`,
+      `Give at most ${rulesMax}: one for a range, or for "*.example.org", does the work of many.`
+    ),
+    ...rules.flatMap((rule, index) => ruleProblems(`${path}.rules.${index}`, rule))
+  ]
+}
+
+/** What is wrong with a question to a policy. */
+export const flowProblems = ({ address, name, port, protocol }: NetworkFlow): Problems => [
+  ...addressProblem("address", address),
+  ...ensure(
+    name === undefined || isDomain(name.replace(/\.$/, "")),
+    "name",
+    `"${name}" is no name of a domain.`,
+    'Write it like "example.org".'
+  ),
+  ...within("port", port, 1, portMax),
+  ...ensure(port === undefined || protocol !== "icmp", "port", "ICMP has no ports.", "Leave it out.")
 ]
 
 const ruleProblems = (path: string, { address, domain, ports, protocol }: PolicyRule): Problems => [
@@ -39,7 +77,7 @@ const ruleProblems = (path: string, { address, domain, ports, protocol }: Policy
     'Write it like "192.0.2.7", "10.0.0.0/8" or "2001:db8::/32"; a name goes into domain.'
   ),
   ...ensure(
-    domain === undefined || isDomain(domain.replace(/^\*\./, "")),
+    domain === undefined || isDomain(domain.replace(/^\*\./, "").replace(/\.$/, "")),
     `${path}.domain`,
     `"${domain}" is no name of a domain.`,
     'Write it like "example.org" or "*.example.org"; an address goes into address.'
@@ -97,7 +135,8 @@ const collide = (one: PortForward, other: PortForward): boolean => {
 }
 
 const dnsProblems = ({ servers = [], search = [] }: DnsConfig): Problems => [
-  ...servers.flatMap((server, index) => addressProblem(`network.dns.servers.${index}`, server)),
+  ...atMost(servers, dnsServersMax, "network.dns.servers", "servers"),
+  ...servers.flatMap((server, index) => addressProblem(`network.dns.servers.${index}`, server, isIpv4)),
   ...unique(
     servers,
     (server) => server,
@@ -123,7 +162,22 @@ const tapProblems = ({ device }: TapNetwork): Problems =>
     'Use at most 15 letters, digits, "-" and "_"; `ip tuntap` lists those that there are.'
   )
 
-const switchProblems = ({ switch: name, address }: SwitchNetwork): Problems => [
+const switchProblems = ({ switch: name, address, subnet, uplink }: SwitchNetwork): Problems => [
   ...ensure(isName(name), "network.switch", `${JSON.stringify(name)} cannot be the name of a switch.`, nameHint),
-  ...addressProblem("network.address", address, isIpv4)
+  ...addressProblem("network.address", address, isIpv4),
+  ...ensure(
+    subnet === undefined || isSubnet(subnet),
+    "network.subnet",
+    `"${subnet}" is no network for a switch.`,
+    'Write it like "10.0.3.0/24", with 16 to 28 leading bits.'
+  ),
+  ...(uplink === undefined ? [] : policyProblems("network.uplink", uplink))
 ]
+
+const isSubnet = (text: string): boolean => {
+  const [address = "", bits = ""] = text.split("/")
+  const prefix = Number(bits)
+  if (!isIpv4(address) || !/^\d\d$/.test(bits) || prefix < 16 || prefix > 28) return false
+  const number = address.split(".").reduce((sum, part) => sum * 256 + Number(part), 0)
+  return number % 2 ** (32 - prefix) === 0
+}

@@ -11,8 +11,23 @@ export const diskProblems = Effect.fnUntraced(function* (disks: ReadonlyArray<Di
   const path = yield* Path.Path
   const files = yield* Effect.forEach(disks, (disk, index) => diskFileProblems(`disks.${index}.path`, disk))
   const resolved = disks.map((disk) => ({ ...disk, path: path.resolve(disk.path) }))
-  return [...files.flat(), ...sharedWrites(resolved), ...disks.flatMap(serialProblem), ...sameSerials(disks)]
+  return [
+    ...files.flat(),
+    ...disks.flatMap(backingProblems),
+    ...sharedWrites(resolved),
+    ...disks.flatMap(serialProblem),
+    ...sameSerials(disks)
+  ]
 })
+
+/** Only qcow2 images build on others. */
+const backingProblems = ({ backing, format }: DiskConfig, index: number): Problems =>
+  ensure(
+    backing === undefined || backing.length === 0 || format === "qcow2",
+    `disks.${index}.backing`,
+    "A raw image builds on no other.",
+    'Leave out `backing`, or give the disk format: "qcow2" if it is one.'
+  )
 
 /** The same image twice is safe only while nobody writes to it. */
 const sharedWrites = (disks: ReadonlyArray<DiskConfig>): Problems =>

@@ -22,6 +22,8 @@ export interface BunTestOptions {
   readonly testTimeoutMs: number
   /** For all files together. */
   readonly timeoutMs: number
+  /** Whether they have a network of their own, if this process may make one. Not for the lab, which always has. */
+  readonly ownNetwork?: boolean
   /** How many files run at a time, each in a process of its own; all in one process if absent. */
   readonly parallel?: number
 }
@@ -40,8 +42,11 @@ export const bunTest = async (options: BunTestOptions, watch: Watch): Promise<Re
   try {
     const report = join(folder, "junit.xml")
     const parallel = options.parallel === undefined ? [] : [`--parallel=${options.parallel}`]
-    const argv = [process.execPath, "test", ...parallel, ...argumentsFor(options, report)]
-    const { cwd = root, env = {}, timeoutMs } = options
+    const isolates = options.ownNetwork === true && process.getuid?.() === 0
+    const around = isolates ? inOwnNetwork : []
+    const argv = [...around, process.execPath, "test", ...parallel, ...argumentsFor(options, report)]
+    const { cwd = root, timeoutMs } = options
+    const env = { ...options.env, ...(isolates && { CAPSA_OWN_NETWORK: "1" }) }
     const finished = await run(argv, { cwd, env, timeoutMs, onLine: counting(watch) })
     const xml = await Bun.file(report)
       .text()
@@ -51,6 +56,12 @@ export const bunTest = async (options: BunTestOptions, watch: Watch): Promise<Re
     await rm(folder, { recursive: true, force: true })
   }
 }
+
+/** Words that run a command in a network namespace with nothing but `lo`, and with mounts that nobody else sees. */
+const inOwnNetwork = [
+  ...["unshare", "--net", "--mount", "sh", "-c"],
+  ...['mount -t sysfs sysfs /sys && ip link set lo up && exec "$@"', "sh"]
+]
 
 /** Room for a guest of 5 GiB. */
 const labMemoryMib = 8192

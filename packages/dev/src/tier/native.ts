@@ -1,5 +1,5 @@
 /**
- * The C tests: plain, under each sanitizer, and a short run of each fuzzer.
+ * The C tests: plain, under each sanitizer, and a short run of each fuzzer; how much of the devices all of them reach.
  *
  * @since 0.1.0
  */
@@ -9,6 +9,7 @@ import { run } from "../Command.ts"
 import { cache } from "../Folders.ts"
 import { arm64, arm64Missing, type Build, fuzzPrograms, make, ordinary } from "../Native.ts"
 import { Slots } from "../Slots.ts"
+import { parseCoverage } from "./Coverage.ts"
 import { failed, prefix, type Results, sum, withExit } from "./Results.ts"
 import { parseTap } from "./Tap.ts"
 import type { Tier, Watch } from "./Tier.ts"
@@ -27,6 +28,7 @@ const variants: ReadonlyArray<{ readonly name: string; readonly build: Build }> 
 const fuzzBuild: Build = { folder: "build-fuzz", variables: ["CC=clang"] }
 /** For each fuzzer: enough to find what a change broke at once, no search for new faults. */
 const fuzzSeconds = 20
+const coverageBuild: Build = { folder: "build-coverage", variables: [] }
 const timeoutMs = 10 * 60_000
 
 export const native: Tier = {
@@ -36,6 +38,7 @@ export const native: Tier = {
     for (const { name, build } of variants) parts.push(prefix(name, await testVariant(name, build, watch)))
     parts.push(prefix("arm64", await testArm64(watch)))
     parts.push(prefix("fuzz", await fuzz(watch)))
+    parts.push(prefix("coverage", await coverage(watch)))
     return sum(parts)
   }
 }
@@ -109,4 +112,12 @@ const fuzzOne = async (target: string, watch: Watch): Promise<Results> => {
   if (finished.exitCode === 0) return { passed: 1, failures: [], skips: [] }
   const input = /Test unit written to (\S+)/.exec(finished.output)?.[1]
   return failed(`${name} ended with ${finished.exitCode}${input === undefined ? "" : `, input kept in ${input}`}`)
+}
+
+const coverage = async (watch: Watch): Promise<Results> => {
+  const made = await make(coverageBuild, ["coverage"], (line) => {
+    watch.log(line)
+    watch.report("measuring coverage")
+  })
+  return withExit("make coverage", made.exitCode, parseCoverage(made.stdout))
 }

@@ -18,6 +18,8 @@ import type { Tier, Watch } from "./Tier.ts"
 const minute = 60_000
 
 const isMachineTest = (file: string): boolean => file.endsWith(".machine.test.ts")
+/** They change the network of the host that they run on. */
+const isNetworkTest = (file: string): boolean => /\/(conformance|network|switch)\.machine\.test\.ts$/.test(file)
 const isQemuTest = (file: string): boolean => file.endsWith(".qemu.test.ts")
 const isLabTest = (file: string): boolean => file.endsWith(".lab.test.ts")
 const isArm64Test = (file: string): boolean => file.endsWith(".arm64.test.ts")
@@ -53,10 +55,14 @@ const unit: Tier = {
 /** Tests that boot guests, on the backend that works everywhere. */
 const machines: Tier = {
   name: "machines",
-  run: (watch) => {
-    const env = { CAPSA_TEST_BACKEND: "qemu" }
+  run: async (watch) => {
+    const options = { env: { CAPSA_TEST_BACKEND: "qemu" }, testTimeoutMs: 2 * minute, timeoutMs: 30 * minute }
     const files = testFiles().filter((file) => isMachineTest(file) || isQemuTest(file))
-    return bunTest({ files, env, testTimeoutMs: 2 * minute, timeoutMs: 30 * minute }, watch)
+    const [others, networks] = [files.filter((file) => !isNetworkTest(file)), files.filter(isNetworkTest)]
+    return sum([
+      await bunTest({ files: others, ...options }, watch),
+      await bunTest({ files: networks, ownNetwork: true, ...options }, watch)
+    ])
   }
 }
 

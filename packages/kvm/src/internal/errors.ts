@@ -1,12 +1,6 @@
 /** What a failure of the library means for somebody who wants a machine, and what to do about it. */
 import { BackendError, type BackendErrorReason, VmBootError, type VmBootErrorReason } from "@capsa/core"
-import { isShortage } from "@capsa/core/VmBootError"
-import type { NativeError, NativeStatus } from "@capsa/native"
-
-interface Meaning<Reason> {
-  readonly reason: Reason
-  readonly hint: string
-}
+import { DeviceFailure, type NativeError, type NativeStatus } from "@capsa/native"
 
 /** Architectures of hosts that the monitor runs on. */
 export type Architecture = "x86_64" | "arm64"
@@ -26,7 +20,7 @@ const kernelInvalid: Readonly<Record<Architecture, string>> = {
     "Give an uncompressed, little-endian Image of Linux for arm64; `gunzip` makes one of an Image.gz, which many distributions call vmlinuz."
 }
 
-const backendMeanings: Partial<Record<NativeStatus, Meaning<BackendErrorReason>>> = {
+const backendMeanings: Partial<Record<NativeStatus, DeviceFailure.Meaning<BackendErrorReason>>> = {
   DeviceMissing: {
     reason: "DeviceMissing",
     hint: deviceMissing[host]
@@ -49,7 +43,7 @@ const backendMeanings: Partial<Record<NativeStatus, Meaning<BackendErrorReason>>
   }
 }
 
-const otherBackendMeaning: Meaning<BackendErrorReason> = {
+const otherBackendMeaning: DeviceFailure.Meaning<BackendErrorReason> = {
   reason: "HypervisorUnusable",
   hint: "Run `capsa doctor`; the kernel's log (`dmesg`) may say more. Without KVM use the QEMU backend."
 }
@@ -60,7 +54,8 @@ export const probeError = (error: NativeError): BackendError => {
   return new BackendError({ ...meaning, backend: "kvm", ...fieldsOf(error) })
 }
 
-const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = {
+const bootMeanings: Partial<Record<NativeStatus, DeviceFailure.Meaning<VmBootErrorReason>>> = {
+  ...DeviceFailure.meanings,
   KernelFile: { reason: "KernelUnreadable", hint: "Check that boot.kernel names a readable file." },
   KernelInvalid: {
     reason: "KernelInvalid",
@@ -70,26 +65,28 @@ const bootMeanings: Partial<Record<NativeStatus, Meaning<VmBootErrorReason>>> = 
   InitrdInvalid: { reason: "InitrdInvalid", hint: "Give the machine more memory, or a smaller initrd." },
   CmdlineInvalid: { reason: "CmdlineInvalid", hint: "Shorten boot.cmdline." },
   MemoryInvalid: { reason: "MemoryInvalid", hint: "Choose another size for memory." },
-  DiskFile: { reason: "DiskUnavailable", hint: "Check that disks[].path names an image that this user may open." },
-  ShareFolder: { reason: "ShareUnavailable", hint: "Check that shares[].host names a folder that this user may open." },
+  DiskFile: {
+    reason: "DiskUnavailable",
+    hint: "Check that disks[].path names an image that this user may open; what is written to an ephemeral disk needs a folder: TMPDIR, else /var/tmp."
+  },
   Limit: { reason: "HostResources", hint: "Wait until other machines have ended." },
   NoMemory: { reason: "HostResources", hint: "Free memory on the host, or start a smaller machine." },
   State: { reason: "GuestEnded", hint: "It was killed, or its backend closed, while it started: launch another." }
 }
 
-const otherBootMeaning: Meaning<VmBootErrorReason> = {
+const otherBootMeaning: DeviceFailure.Meaning<VmBootErrorReason> = {
   reason: "HostFailure",
   hint: "The host refused a system call; its error name and the kernel's log (`dmesg`) say more."
 }
 
-const shortage: Meaning<VmBootErrorReason> = {
+const shortage: DeviceFailure.Meaning<VmBootErrorReason> = {
   reason: "HostResources",
   hint: "End other machines, start a smaller one, or raise the limit that is reached: memory, descriptors (`ulimit -n`), processes (`ulimit -u`)."
 }
 
 /** For a failure of a boot. A vanished device is told as the backend's failure. */
 export const bootError = (error: NativeError): BackendError | VmBootError => {
-  const isShort = isShortage(error.errno)
+  const isShort = DeviceFailure.isShort(error)
   if (backendMeanings[error.status] !== undefined && !isShort) return probeError(error)
   const meaning = isShort ? shortage : (bootMeanings[error.status] ?? otherBootMeaning)
   return new VmBootError({ ...meaning, stage: error.stage, ...fieldsOf(error) })

@@ -38,7 +38,7 @@ export const boards: Readonly<Record<Architecture, Board>> = {
     // it, runs several times too fast. Counted instructions are no part of the host's time.
     kernelParameters: (options, ticksKilohertz) => [
       "console=ttyS0",
-      ...(options.icount ? [] : [periodicTick]),
+      ...(options.icount && !options.periodicTick ? [] : [periodicTick]),
       ...(options.icount || ticksKilohertz === undefined ? [] : [`tsc_early_khz=${ticksKilohertz}`])
     ]
   },

@@ -9,7 +9,7 @@ const lines = {
   "capsa_error.subject": [64, 256],
   "capsa_error.field": [320, 64],
   "capsa_error.message": [384, 128],
-  capsa_machine_config: [0, 80],
+  capsa_machine_config: [0, 96],
   "capsa_machine_config.total": [4, 4],
   "capsa_machine_config.memory_bytes": [8, 8],
   "capsa_machine_config.cpus": [16, 4],
@@ -21,7 +21,9 @@ const lines = {
   "capsa_machine_config.cmdline": [48, 8],
   "capsa_machine_config.disks": [56, 8],
   "capsa_machine_config.shares": [64, 8],
-  "capsa_machine_config.flags": [72, 4],
+  "capsa_machine_config.nics": [72, 8],
+  "capsa_machine_config.flags": [80, 4],
+  "capsa_machine_config.vsock": [88, 8],
   capsa_disk: [0, 32],
   "capsa_disk.flags": [4, 4],
   "capsa_disk.path": [8, 8],
@@ -33,6 +35,24 @@ const lines = {
   "capsa_share.owner": [12, 4],
   "capsa_share.path": [16, 8],
   "capsa_share.tag": [24, 8],
+  capsa_nic: [0, 68],
+  "capsa_nic.mode": [4, 4],
+  "capsa_nic.mac": [8, 8],
+  "capsa_nic.network": [16, 4],
+  "capsa_nic.address": [20, 8],
+  "capsa_nic.device": [28, 8],
+  "capsa_nic.forwards": [36, 8],
+  "capsa_nic.dns_servers": [44, 8],
+  "capsa_nic.dns_search": [52, 8],
+  "capsa_nic.policy": [60, 8],
+  capsa_forward: [0, 20],
+  "capsa_forward.protocol": [4, 4],
+  "capsa_forward.host_port": [8, 2],
+  "capsa_forward.guest_port": [10, 2],
+  "capsa_forward.address": [12, 8],
+  capsa_network_config: [0, 32],
+  "capsa_network_config.flags": [4, 4],
+  "capsa_network_config.subnet": [8, 24],
   capsa_event: [0, 544],
   "capsa_event.kind": [4, 4],
   "capsa_event.code": [8, 4],
@@ -46,7 +66,7 @@ const lines = {
   "capsa_drained.console_bytes": [12, 4],
   "capsa_drained.console_lost": [16, 8],
   "capsa_drained.events": [24, 2176],
-  capsa_stats: [0, 120],
+  capsa_stats: [0, 152],
   "capsa_stats.cpus": [4, 4],
   "capsa_stats.exits": [8, 8],
   "capsa_stats.memory_bytes": [16, 8],
@@ -61,13 +81,55 @@ const lines = {
   "capsa_stats.balloon_reported": [88, 8],
   "capsa_stats.guest_total": [96, 8],
   "capsa_stats.guest_free": [104, 8],
-  "capsa_stats.guest_available": [112, 8]
+  "capsa_stats.guest_available": [112, 8],
+  "capsa_stats.vsock_connections": [120, 8],
+  "capsa_stats.vsock_sent": [128, 8],
+  "capsa_stats.vsock_received": [136, 8],
+  "capsa_stats.network_mtu": [144, 8],
+  capsa_address: [0, 20],
+  "capsa_address.family": [0, 4],
+  "capsa_address.bytes": [4, 16],
+  capsa_rule: [0, 48],
+  "capsa_rule.action": [4, 4],
+  "capsa_rule.protocol": [8, 4],
+  "capsa_rule.port_first": [12, 2],
+  "capsa_rule.port_last": [14, 2],
+  "capsa_rule.address": [16, 20],
+  "capsa_rule.prefix": [36, 4],
+  "capsa_rule.domain": [40, 8],
+  capsa_policy: [0, 24],
+  "capsa_policy.total": [4, 4],
+  "capsa_policy.flags": [8, 4],
+  "capsa_policy.default_action": [12, 4],
+  "capsa_policy.rules": [16, 8],
+  capsa_flow: [0, 52],
+  "capsa_flow.protocol": [4, 4],
+  "capsa_flow.guest": [8, 20],
+  "capsa_flow.remote": [28, 20],
+  "capsa_flow.guest_port": [48, 2],
+  "capsa_flow.remote_port": [50, 2],
+  capsa_decision: [0, 344],
+  "capsa_decision.action": [4, 4],
+  "capsa_decision.reason": [8, 4],
+  "capsa_decision.rule": [12, 4],
+  "capsa_decision.closed": [16, 4],
+  "capsa_decision.server_name": [20, 4],
+  "capsa_decision.time_ms": [24, 8],
+  "capsa_decision.missed": [32, 4],
+  "capsa_decision.flow": [36, 52],
+  "capsa_decision.name": [88, 256]
 } as const satisfies Record<string, readonly [offset: number, size: number]>
 
-type Line = keyof typeof lines
+export type Line = keyof typeof lines
 
-const offsetOf = (line: Line): number => lines[line][0]
-const sizeOf = (line: Line): number => lines[line][1]
+export const offsetOf = (line: Line): number => lines[line][0]
+export const sizeOf = (line: Line): number => lines[line][1]
+
+/** Sets a struct capsa_slice. */
+export const setSlice = (view: DataView, at: number, offset: number, length: number) => {
+  view.setUint32(at, offset, true)
+  view.setUint32(at + 4, length, true)
+}
 
 /** The first line of the library's picture that differs from ours; undefined when all agree. */
 export const firstDifference = (libraryText: string): string | undefined => {
@@ -151,112 +213,6 @@ export const makeDrained = () => {
   }
 }
 
-/** A disk of capsa_machine_config; texts that are absent are empty. */
-export interface DiskRecord {
-  readonly flags: number
-  readonly path: string
-  readonly serial: string
-  readonly overlay: string
-}
-
-/** A share of capsa_machine_config. */
-export interface ShareRecord {
-  readonly flags: number
-  readonly cache: number
-  readonly owner: number
-  readonly path: string
-  readonly tag: string
-}
-
-/** What capsa_launch needs of a boot plan. */
-export interface MachineConfigRecord {
-  readonly memoryBytes: bigint
-  readonly cpus: number
-  readonly discovery: number
-  readonly console: number
-  readonly consoleBytes: number
-  readonly kernel: string
-  readonly initrd: string
-  readonly cmdline: string
-  readonly disks: ReadonlyArray<DiskRecord>
-  readonly shares: ReadonlyArray<ShareRecord>
-  readonly flags: number
-}
-
-/** A text and where the slice that names it stands. */
-interface Placed {
-  readonly slice: number
-  readonly text: Uint8Array
-}
-
-/** Sets fields of one struct that begins at `base`. */
-const fieldsAt = (view: DataView, base: number, texts: Array<Placed>) => ({
-  number: (line: Line, value: number) => view.setUint32(base + offsetOf(line), value, true),
-  text: (line: Line, value: string) =>
-    void texts.push({ slice: base + offsetOf(line), text: new TextEncoder().encode(value) })
-})
-
-const setSlice = (view: DataView, at: number, offset: number, length: number) => {
-  view.setUint32(at, offset, true)
-  view.setUint32(at + 4, length, true)
-}
-
-const writeDisk = (view: DataView, base: number, texts: Array<Placed>, disk: DiskRecord) => {
-  const { number, text } = fieldsAt(view, base, texts)
-  view.setUint32(base, sizeOf("capsa_disk"), true)
-  number("capsa_disk.flags", disk.flags)
-  text("capsa_disk.path", disk.path)
-  text("capsa_disk.serial", disk.serial)
-  text("capsa_disk.overlay", disk.overlay)
-}
-
-const writeShare = (view: DataView, base: number, texts: Array<Placed>, share: ShareRecord) => {
-  const { number, text } = fieldsAt(view, base, texts)
-  view.setUint32(base, sizeOf("capsa_share"), true)
-  number("capsa_share.flags", share.flags)
-  number("capsa_share.cache", share.cache)
-  number("capsa_share.owner", share.owner)
-  text("capsa_share.path", share.path)
-  text("capsa_share.tag", share.tag)
-}
-
-/** The struct, its disks and shares, and then all texts, in one buffer. */
-export const writeMachineConfig = (config: MachineConfigRecord): Uint8Array => {
-  const disksAt = sizeOf("capsa_machine_config")
-  const disksBytes = config.disks.length * sizeOf("capsa_disk")
-  const sharesAt = disksAt + disksBytes
-  const sharesBytes = config.shares.length * sizeOf("capsa_share")
-  const structs = new Uint8Array(sharesAt + sharesBytes)
-  const view = new DataView(structs.buffer)
-  const texts: Array<Placed> = []
-  const { number, text } = fieldsAt(view, 0, texts)
-  view.setUint32(0, disksAt, true)
-  view.setBigUint64(offsetOf("capsa_machine_config.memory_bytes"), config.memoryBytes, true)
-  number("capsa_machine_config.cpus", config.cpus)
-  number("capsa_machine_config.discovery", config.discovery)
-  number("capsa_machine_config.console", config.console)
-  number("capsa_machine_config.console_bytes", config.consoleBytes)
-  number("capsa_machine_config.flags", config.flags)
-  text("capsa_machine_config.kernel", config.kernel)
-  text("capsa_machine_config.initrd", config.initrd)
-  text("capsa_machine_config.cmdline", config.cmdline)
-  setSlice(view, offsetOf("capsa_machine_config.disks"), disksAt, disksBytes)
-  setSlice(view, offsetOf("capsa_machine_config.shares"), sharesAt, sharesBytes)
-  config.disks.forEach((disk, index) => {
-    writeDisk(view, disksAt + index * sizeOf("capsa_disk"), texts, disk)
-  })
-  config.shares.forEach((share, index) => {
-    writeShare(view, sharesAt + index * sizeOf("capsa_share"), texts, share)
-  })
-  let end = structs.byteLength
-  for (const { slice, text } of texts) {
-    setSlice(view, slice, end, text.byteLength)
-    end += text.byteLength
-  }
-  number("capsa_machine_config.total", end)
-  return Buffer.concat([structs, ...texts.map(({ text }) => text)])
-}
-
 /** capsa_stats in plain values. */
 export interface StatsRecord {
   readonly exits: number
@@ -271,6 +227,10 @@ export interface StatsRecord {
   readonly guestTotal: number
   readonly guestFree: number
   readonly guestAvailable: number
+  readonly vsockConnections: number
+  readonly vsockSent: number
+  readonly vsockReceived: number
+  readonly networkMtu: number
 }
 
 /** A buffer for capsa_stats. */
@@ -291,7 +251,11 @@ export const makeStats = () => {
     balloonReported: number("capsa_stats.balloon_reported"),
     guestTotal: number("capsa_stats.guest_total"),
     guestFree: number("capsa_stats.guest_free"),
-    guestAvailable: number("capsa_stats.guest_available")
+    guestAvailable: number("capsa_stats.guest_available"),
+    vsockConnections: number("capsa_stats.vsock_connections"),
+    vsockSent: number("capsa_stats.vsock_sent"),
+    vsockReceived: number("capsa_stats.vsock_received"),
+    networkMtu: number("capsa_stats.network_mtu")
   })
   return { bytes, read }
 }
@@ -304,6 +268,8 @@ export const machineFlag = { balloon: 1 } as const
 export const diskFlag = { readOnly: 1, blockDevice: 2 } as const
 export const shareFlag = { readOnly: 1, owner: 2 } as const
 export const shareCache = { none: 1, auto: 2, always: 3 } as const
+export const networkMode = { user: 1, tap: 2, switch: 3 } as const
+export const networkFlag = { uplink: 1 } as const
 export const eventKind = {
   stage: 1,
   paused: 2,

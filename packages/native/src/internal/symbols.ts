@@ -24,6 +24,17 @@ export const symbols = {
   capsa_probe: { args: ["u64", "ptr", "ptr"], returns: "u32" },
   /** Reads one buffer whose length stands in it and is checked; copies what it needs before it returns. */
   capsa_launch: { args: ["u64", "ptr", "ptr", "ptr"], returns: "u32" },
+  /** The same, with a path that ends with a NUL. */
+  capsa_serve: { args: ["u64", "ptr", "ptr", "ptr", "ptr"], returns: "u32" },
+  /** Reads a struct of fixed size and a buffer whose length stands in it; writes a number and an error struct. */
+  capsa_network_open: { args: ["u64", "ptr", "ptr", "ptr", "ptr"], returns: "u32" },
+  capsa_network_close: { args: ["u64", "u32"], returns: "u32" },
+  /** Reads one buffer whose length stands in it and is checked, and copies it. Waits for a frame at most. */
+  capsa_policy_replace: { args: ["u64", "u32", "ptr", "ptr"], returns: "u32" },
+  /** Reads a struct and a text that ends with NUL, or null; writes one struct, whose size it checks. */
+  capsa_policy_explain: { args: ["u64", "u32", "ptr", "ptr", "ptr"], returns: "u32" },
+  /** Writes at most as many structs as it is told, and a number. */
+  capsa_policy_log: { args: ["u64", "u32", "ptr", "u32", "ptr"], returns: "u32" },
   capsa_power_button: { args: ["u64", "u32"], returns: "u32" },
   capsa_pause: { args: ["u64", "u32"], returns: "u32" },
   capsa_resume: { args: ["u64", "u32"], returns: "u32" },

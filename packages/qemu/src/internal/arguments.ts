@@ -1,13 +1,20 @@
 /** QEMU's command line, from a plan alone. */
 import type { BootPlan } from "@capsa/core"
-import { common, disks, escaped, virtio } from "./devices.ts"
+import { common, disks, escaped, type Served, served, sharedMemory, virtio } from "./devices.ts"
 
 /** What runs the guest's instructions. @category models */
 export type Accelerator = "tcg" | "kvm"
 
+/** What a machine is connected with. */
+export type ConnectionName = "monitor" | "console" | "early" | "agent"
+
 /** Sockets that a machine inherits, as descriptors from 3 up in this order. */
-export const connectionsOf = (plan: Pick<BootPlan, "console">): ReadonlyArray<"monitor" | "console" | "early"> =>
-  plan.console === "serial" ? ["monitor", "console"] : ["monitor", "console", "early"]
+export const connectionsOf = (plan: Pick<BootPlan, "agentPort" | "console">): ReadonlyArray<ConnectionName> => [
+  "monitor",
+  "console",
+  ...(plan.console === "serial" ? [] : (["early"] as const)),
+  ...(plan.agentPort ? (["agent"] as const) : [])
+]
 
 const firstDescriptor = 3
 
@@ -24,20 +31,27 @@ const bare = ["-nodefaults", "-no-user-config", "-display", "none", "-S"]
  * which Linux measures against the time-stamp counter, which it measures against the PIT; under TCG the last fails
  * as soon as the host preempts it, and the kernel stands still for good.) qboot starts Linux 0.4 s sooner than SeaBIOS.
  *
- * Without: microvm, which names its virtio-mmio devices on the command line, and has the PIT for a timer. The keyboard
- * controller is there for `reboot=k`.
+ * Without: microvm, which names its virtio-mmio devices on the command line, and has the PIT for a timer. Of itself it would
+ * have them as they were before virtio 1.0, which knew no shares. The keyboard controller is there for `reboot=k`.
  */
-const machines: Record<BootPlan["discovery"], ReadonlyArray<string>> = {
-  firmware: [
-    "-machine",
-    "q35,vmport=off,smm=off,usb=off,sata=off,smbus=off",
-    "-bios",
-    "qboot.rom",
-    "-device",
-    "pvpanic"
-  ],
-  cmdline: ["-machine", "microvm,acpi=off,auto-kernel-cmdline=on", "-device", "i8042"]
-}
+const machine = (discovery: BootPlan["discovery"], memory: string): ReadonlyArray<string> =>
+  discovery === "firmware"
+    ? [
+        "-machine",
+        `q35,vmport=off,smm=off,usb=off,sata=off,smbus=off${memory}`,
+        "-bios",
+        "qboot.rom",
+        "-device",
+        "pvpanic"
+      ]
+    : [
+        "-machine",
+        `microvm,acpi=off,auto-kernel-cmdline=on${memory}`,
+        "-global",
+        "virtio-mmio.force-legacy=off",
+        "-device",
+        "i8042"
+      ]
 
 /** Every end of the guest ends QEMU, and the monitor has said before which one it was. */
 const endings = ["-action", "reboot=shutdown,shutdown=poweroff,panic=shutdown"]
@@ -54,29 +68,36 @@ export interface Host {
   readonly platform: string
 }
 
-/** The arguments that carry out a plan. */
-export const fromPlan = (plan: BootPlan, host: Host): ReadonlyArray<string> => [
-  ...bare,
-  "-name",
-  `guest=${escaped(plan.name)}`,
-  "-uuid",
-  plan.id,
-  ...machines[plan.discovery],
-  ...processor(host.accelerator, plan.cpus),
-  "-m",
-  `${plan.memoryMib}M`,
-  "-kernel",
-  plan.kernel,
-  ...(plan.initrd === undefined ? [] : ["-initrd", plan.initrd]),
-  "-append",
-  plan.cmdline,
-  ...connectionsOf(plan).flatMap((name, index) => (name === "monitor" ? monitor : chardev(name, index))),
-  ...consoles(plan),
-  ...common(plan),
-  ...disks(plan),
-  ...endings,
-  ...sandbox(host.platform)
-]
+/** The arguments that carry out a plan, with what is served for it. */
+export const fromPlan = (plan: BootPlan, host: Host, service?: Served): ReadonlyArray<string> => {
+  const connections = connectionsOf(plan)
+  const memory = sharedMemory(plan)
+  return [
+    ...bare,
+    "-name",
+    `guest=${escaped(plan.name)}`,
+    "-uuid",
+    plan.id,
+    ...machine(plan.discovery, memory.machine),
+    ...processor(host.accelerator, plan.cpus),
+    "-m",
+    `${plan.memoryMib}M`,
+    ...memory.object,
+    "-kernel",
+    plan.kernel,
+    ...(plan.initrd === undefined ? [] : ["-initrd", plan.initrd]),
+    "-append",
+    plan.cmdline,
+    ...connections.flatMap((name, index) => (name === "monitor" ? monitor : chardev(name, index))),
+    ...consoles(plan),
+    ...ports(plan),
+    ...common(plan),
+    ...disks(plan),
+    ...(service === undefined ? [] : served(plan, host.accelerator, service)),
+    ...endings,
+    ...sandbox(host.platform)
+  ]
+}
 
 /** What a plan may ask for that needs no file. */
 const everything = { discovery: "firmware", balloon: true } as const
@@ -84,7 +105,7 @@ const everything = { discovery: "firmware", balloon: true } as const
 /** A machine with all devices and no guest, to see whether this QEMU can build it. Its monitor is descriptor 3. */
 export const trial = (host: Host): ReadonlyArray<string> => [
   ...bare,
-  ...machines.firmware,
+  ...machine("firmware", ""),
   ...processor(host.accelerator, 1),
   "-m",
   "16M",
@@ -106,13 +127,16 @@ const processor = (accelerator: Accelerator, cpus: number): ReadonlyArray<string
 ]
 
 const consoles = (plan: BootPlan): ReadonlyArray<string> =>
-  plan.console === "serial"
-    ? ["-serial", "chardev:console"]
-    : [
-        "-serial",
-        "chardev:early",
-        "-device",
-        `${virtio(plan, "virtio-serial")},max_ports=1`,
-        "-device",
-        "virtconsole,chardev=console"
-      ]
+  plan.console === "serial" ? ["-serial", "chardev:console"] : ["-serial", "chardev:early"]
+
+/** The console's port and the agent's share a device. */
+const ports = (plan: BootPlan): ReadonlyArray<string> => {
+  const devices = [
+    ...(plan.console === "virtio" ? ["virtconsole,chardev=console"] : []),
+    // The first port is for a console.
+    ...(plan.agentPort ? ["virtserialport,chardev=agent,nr=1,name=capsa.agent"] : [])
+  ]
+  if (devices.length === 0) return []
+  const serial = `${virtio(plan, "virtio-serial")},max_ports=${plan.agentPort ? 2 : 1}`
+  return [serial, ...devices].flatMap((device) => ["-device", device])
+}

@@ -2,6 +2,7 @@
 import { totalmem } from "node:os"
 import { BackendError, type BootPlan, type BootStageName, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import { isShortage } from "@capsa/core/VmBootError"
+import { DeviceFailure, type NativeError } from "@capsa/native"
 import type { SpawnError } from "./supervised.ts"
 
 interface Cause {
@@ -88,7 +89,7 @@ const causes: ReadonlyArray<Cause> = [
     reason: "Unsupported",
     subject: "discovery",
     detail: "QEMU has no room for that many devices",
-    hint: 'Give the machine fewer disks and shares; with discovery "firmware" more fit.'
+    hint: 'Give the machine fewer disks, shares and other devices; with discovery "firmware" more fit.'
   },
   {
     says: threadRefused,
@@ -155,6 +156,31 @@ export const hostFailure = (what: string, stage: BootStageName | undefined): VmB
     detail: `QEMU could not start the machine: ${what}`,
     hint: "Run `capsa doctor`; it says whether QEMU works on this host."
   })
+
+/** What the native library serves for the machine could not be made. */
+export const serviceFailed = (error: NativeError): VmBootError =>
+  new VmBootError({
+    ...serviceMeaning(error),
+    detail: error.detail,
+    operation: error.operation,
+    subject: error.subject,
+    field: error.field,
+    errno: error.errno,
+    cause: error
+  })
+
+const serviceMeaning = (error: NativeError) => {
+  const { status } = error
+  if (DeviceFailure.isShort(error) || status === "NoMemory" || status === "Limit")
+    return {
+      reason: "HostResources",
+      hint: "End other machines, or raise the limit on descriptors (`ulimit -n`)."
+    } as const
+  return (
+    DeviceFailure.meanings[status] ??
+    ({ reason: "HostFailure", hint: "Run `capsa doctor`; it says whether the native library works." } as const)
+  )
+}
 
 const complaintOfKvm = /KVM kernel module|failed to initialize kvm|ioctl\(KVM_|invalid accelerator kvm/i
 

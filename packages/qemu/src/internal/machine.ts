@@ -10,6 +10,7 @@ import {
   type VmBootError,
   type VmExit
 } from "@capsa/core"
+import { Native, Service } from "@capsa/native"
 import * as Cgroup from "@capsa/state/Cgroup"
 import * as DiskLocks from "@capsa/state/DiskLocks"
 import * as Lease from "@capsa/state/Lease"
@@ -23,13 +24,14 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
-import { fromStderr, hostFailure, limitExceeded, spawnFailedForBoot } from "./bootError.ts"
+import { fromStderr, hostFailure, limitExceeded, serviceFailed, spawnFailedForBoot } from "./bootError.ts"
 import type { Connection } from "./connection.ts"
 import { exitOf, type Facts } from "./exit.ts"
 import * as KernelImage from "./kernelImage.ts"
 import * as Qmp from "./qmp.ts"
 import type { QmpError } from "./qmpError.ts"
 import type { Event } from "./qmpMessage.ts"
+import * as Stats from "./stats.ts"
 import { type Supervised, spawn } from "./supervised.ts"
 
 // From its last event on, QEMU only tears itself down.
@@ -38,11 +40,12 @@ const teardownTimeout = "5 seconds"
 // After QEMU is dead its sockets hold what they hold: this is for reading it.
 const drainTimeout = "1 second"
 
-/** Boots the machine of a plan with the program at `program`. */
+/** Boots the machine of a plan with the program at `program`, and with devices of the native library, if that is there. */
 export const boot = Effect.fn("Qemu.boot")(function* (
   plan: BootPlan,
   program: string,
-  host: Host
+  host: Host,
+  native: Option.Option<Native.Native["Type"]>
 ): Effect.fn.Return<Machine, BackendError | StateError | VmBootError, Scope.Scope | FileSystem.FileSystem> {
   const startedAt = yield* Clock.currentTimeNanos
   yield* KernelImage.check(plan)
@@ -54,13 +57,14 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   const names = connectionsOf(plan)
   const lease = yield* Lease.take(plan, "qemu")
   yield* DiskLocks.take(plan.disks)
+  const service = yield* serve(plan, lease.folder, native)
   const cgroup = yield* Cgroup.make(lease, plan.limits ?? {})
   const process = yield* Effect.mapError(
-    spawn([program, ...fromPlan(plan, host)], { connections: names.length, cgroup: cgroup?.path }),
+    spawn([program, ...fromPlan(plan, host, service)], { connections: names.length, cgroup: cgroup?.path }),
     spawnFailedForBoot
   )
   yield* lease.noteProcess(process.pid)
-  const machine = yield* supervise(process, cgroup)
+  const machine = yield* supervise(process, cgroup, service)
   yield* Effect.gen(function* () {
     // The greeting comes from a QEMU that runs, the first answer from one that has built the machine and loaded the guest.
     yield* machine.qmp.greeting
@@ -85,11 +89,21 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   )
   const reachedStages = yield* Ref.get(stages)
   const fileSystem = yield* FileSystem.FileSystem
-  return yield* handle({ ...machine, process, plan, stages: reachedStages, fileSystem })
+  return yield* handle({ ...machine, process, service, plan, stages: reachedStages, fileSystem })
 })
 
-/** Follows the monitor and the process to their end. */
-const supervise = Effect.fnUntraced(function* (process: Supervised, cgroup: Cgroup.Cgroup | undefined) {
+/** Without the library its features are unsupported, and no plan asks for them. */
+const serve = (plan: BootPlan, folder: string, native: Option.Option<Native.Native["Type"]>) =>
+  Option.isNone(native) || Service.deviceCount(plan) === 0
+    ? Effect.succeed(undefined)
+    : Effect.mapError(native.value.serve(plan, Native.pathsIn(folder, plan)), serviceFailed)
+
+/** Follows the monitor, the process and what is served to it to their end. */
+const supervise = Effect.fnUntraced(function* (
+  process: Supervised,
+  cgroup: Cgroup.Cgroup | undefined,
+  service: Service.Service | undefined
+) {
   const facts = yield* Ref.make<Facts>({})
   const exit = yield* Deferred.make<VmExit>()
   const note = (more: Facts) => Ref.update(facts, (before) => ({ ...more, ...before }))
@@ -128,11 +142,21 @@ const supervise = Effect.fnUntraced(function* (process: Supervised, cgroup: Cgro
     Effect.gen(function* () {
       const end = yield* process.exit
       yield* Effect.timeoutOption(qmp.ended, drainTimeout)
+      // What programs of the host had with the guest goes with it.
+      if (service !== undefined) yield* Effect.timeoutOption(service.end, drainTimeout)
       if (cgroup !== undefined && (yield* cgroup.outOfMemory)) yield* note({ outOfMemory: true })
       yield* Deferred.succeed(exit, exitOf(yield* Ref.get(facts), end, yield* process.stderr))
     })
   )
   const killed = kill({ killed: true })
+  // A QEMU that lives on without its devices: the backend was closed before the machine's scope.
+  if (service !== undefined)
+    yield* Effect.forkScoped(
+      Effect.raceFirst(
+        Effect.zipRight(service.ended, Effect.zipRight(Effect.sleep(teardownTimeout), killed)),
+        process.exit
+      )
+    )
   // Runs before the fibers above are interrupted, so that whoever waits for the exit gets it.
   yield* Effect.addFinalizer(() =>
     Effect.zipRight(killed, Effect.timeoutOption(Effect.interruptible(Deferred.await(exit)), teardownTimeout))
@@ -150,21 +174,26 @@ interface Parts {
   readonly exit: Deferred.Deferred<VmExit>
   readonly killed: Effect.Effect<void>
   readonly process: Supervised
+  readonly service: Service.Service | undefined
   readonly plan: BootPlan
   readonly stages: ReadonlyArray<BootStage>
   readonly fileSystem: FileSystem.FileSystem
 }
 
 const handle = Effect.fnUntraced(function* (parts: Parts) {
-  const { exit, killed, plan, process, qmp, stages } = parts
+  const { exit, killed, plan, process, qmp, service, stages } = parts
   const connections = connectionsOf(plan).flatMap((name, index) => {
     const connection = process.connections[index]
     return connection === undefined ? [] : [{ name, connection }]
   })
-  const outputs = connections.filter(({ name }) => name !== "monitor").map(({ connection }) => connection)
+  const outputs = connections
+    .filter(({ name }) => name === "console" || name === "early")
+    .map(({ connection }) => connection)
+  const agent = connections.find(({ name }) => name === "agent")?.connection
   const input = connections.find(({ name }) => name === "console")?.connection
   if (input === undefined) return yield* Effect.dieMessage("QEMU was started without a console")
   const consoleBytes = yield* Ref.make(0)
+  const counters = yield* Stats.make(qmp, plan)
 
   const running = Effect.flatMap(Deferred.isDone(exit), (ended) => (ended ? Effect.fail(notRunning()) : Effect.void))
   const command = (name: string) =>
@@ -172,19 +201,27 @@ const handle = Effect.fnUntraced(function* (parts: Parts) {
   return {
     console: Stream.tap(merged(outputs), (bytes) => Ref.update(consoleBytes, (count) => count + bytes.byteLength)),
     consoleLost: Effect.succeed(0),
-    write: (bytes) => Effect.mapError(input.write(bytes), notRunning),
+    write: (bytes) => Effect.mapError(Effect.zipRight(service?.running ?? Effect.void, input.write(bytes)), notRunning),
+    agent: agent && { bytes: agent.bytes, write: (bytes) => Effect.mapError(agent.write(bytes), notRunning) },
     stages: Stream.concat(Stream.fromIterable(stages), Stream.drain(Stream.fromEffect(Deferred.await(exit)))),
     powerOff: plan.discovery === "firmware" ? command("system_powerdown") : Effect.zipRight(running, noPowerButton),
     kill: killed,
-    pause: command("stop"),
-    resume: command("cont"),
+    pause: Effect.zipRight(service?.pause ?? Effect.void, command("stop")),
+    resume: Effect.zipRight(service?.resume ?? Effect.void, command("cont")),
     exit: Deferred.await(exit),
-    stats: Effect.zipRight(
-      running,
-      Effect.map(
-        Effect.all([residentBytes(parts.fileSystem, process.pid), Ref.get(consoleBytes)]),
-        ([residentBytes, consoleBytes]) => ({ residentBytes, consoleBytes })
-      )
+    network: service?.network,
+    vsockPath: service?.vsockPath,
+    stats: running.pipe(
+      Effect.zipRight(
+        Effect.all({
+          residentBytes: residentBytes(parts.fileSystem, process.pid),
+          consoleBytes: Ref.get(consoleBytes),
+          counted: counters,
+          served: service?.stats ?? Effect.succeed({})
+        })
+      ),
+      Effect.map(({ counted, served, ...others }) => ({ ...others, ...counted, ...served })),
+      Effect.catchTag("QmpError", failed)
     )
   } satisfies Machine
 })

@@ -1,5 +1,6 @@
 /** What a look at the host finds out about QEMU. */
 import type { BackendError, Finding, ProbeReport } from "@capsa/core"
+import { type NativeError, Service } from "@capsa/native"
 import * as Cgroup from "@capsa/state/Cgroup"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -21,17 +22,19 @@ const examineFound = (program: string): Effect.Effect<ProbeReport> =>
         version: Effect.either(Program.version(program)),
         trial: Effect.either(Program.tryOut(program, { accelerator: "tcg", platform: process.platform })),
         accelerators: Effect.either(Program.accelerators(program)),
-        limits: Cgroup.examine
+        limits: Cgroup.examine,
+        native: Effect.either(Service.check)
       },
       { concurrency: "unbounded" }
     ),
-    ({ accelerators, limits, trial, version }) =>
+    ({ accelerators, limits, native, trial, version }) =>
       report(
         [
           finding(program, version, (found) => `version ${Program.showVersion(found)}`),
           finding("machine", trial, () => "built with all devices, by emulation (TCG)"),
           finding("accelerators", accelerators, (names) => `${names.join(", ")}; anything but tcg must be asked for`),
           supervision(),
+          library(native),
           limits
         ],
         Option.getOrUndefined(Option.orElse(Either.getLeft(version), () => Either.getLeft(trial)))
@@ -56,6 +59,17 @@ const failed = (check: string, error: BackendError): Finding => ({
   detail: error.message,
   fix: error.hint
 })
+
+const library = (served: Either.Either<void, NativeError>): Finding =>
+  Either.match(served, {
+    onLeft: ({ message }) => ({
+      check: "native library",
+      status: "warning",
+      detail: `absent: ${message}`,
+      fix: "Build it: `bun run build`. Without it there are no shares, networks and vsock."
+    }),
+    onRight: () => ({ check: "native library", status: "ok", detail: "serves shares, networks and vsock" })
+  })
 
 const supervision = (): Finding =>
   setprivPath() === null

@@ -11,7 +11,11 @@ export interface Qmp {
   /** What QEMU introduces itself with. */
   readonly greeting: Effect.Effect<Greeting, QmpError>
   /** Gives a command and reads its result; any number may be under way. */
-  readonly execute: <A, I>(command: string, result: Schema.Schema<A, I>) => Effect.Effect<A, QmpError>
+  readonly execute: <A, I>(
+    command: string,
+    result: Schema.Schema<A, I>,
+    arguments_?: Readonly<Record<string, unknown>>
+  ) => Effect.Effect<A, QmpError>
   /** Why the talk is over, once it is: `Closed` or `Garbage`. */
   readonly ended: Effect.Effect<QmpError>
 }
@@ -55,13 +59,17 @@ export const make = Effect.fnUntraced(function* (
     Effect.forkScoped
   )
 
-  const execute = Effect.fnUntraced(function* <A, I>(command: string, result: Schema.Schema<A, I>) {
+  const execute = Effect.fnUntraced(function* <A, I>(
+    command: string,
+    result: Schema.Schema<A, I>,
+    arguments_?: Readonly<Record<string, unknown>>
+  ) {
     const id = commands++
     const reply = yield* Deferred.make<unknown, QmpError>()
     const answer = yield* Effect.acquireUseRelease(
       Effect.sync(() => waiting.set(id, reply)),
       () =>
-        send(connection, { execute: command, id }).pipe(
+        send(connection, { execute: command, arguments: arguments_, id }).pipe(
           Effect.zipRight(Effect.raceFirst(Deferred.await(reply), Effect.flip(Deferred.await(ended)))),
           Effect.timeoutFail({ duration: replyTimeout, onTimeout: () => timeout(command) })
         ),
@@ -80,7 +88,13 @@ export const make = Effect.fnUntraced(function* (
   } satisfies Qmp
 })
 
-const send = (connection: Connection, command: { readonly execute: string; readonly id: number }) =>
+interface Command {
+  readonly execute: string
+  readonly arguments: Readonly<Record<string, unknown>> | undefined
+  readonly id: number
+}
+
+const send = (connection: Connection, command: Command) =>
   Effect.mapError(connection.write(Buffer.from(`${JSON.stringify(command)}\n`)), closed)
 
 const closed = () => new QmpError({ reason: "Closed", detail: "QEMU closed its monitor." })

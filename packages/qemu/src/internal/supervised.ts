@@ -34,6 +34,8 @@ export interface Supervised {
   readonly kill: Effect.Effect<void>
 }
 
+const standardStreams = 3
+
 const tailBytesMax = 16 * 1024
 
 /** Open files a child may have: a machine needs far fewer, and what a guest might make of it should stay small. */
@@ -76,7 +78,9 @@ export const spawn = Effect.fnUntraced(
         Effect.timeoutOption(Effect.interruptible(Deferred.await(exited)), deathTimeout)
       )
     )
-    const ends = child.stdio.filter((fd) => typeof fd === "number")
+    const ends = child.stdio
+      .slice(standardStreams, standardStreams + options.connections)
+      .filter((fd) => typeof fd === "number")
     const stdout = yield* Effect.forkScoped(Effect.interruptible(tailOf(child.stdout)))
     const stderr = yield* Effect.forkScoped(Effect.interruptible(tailOf(child.stderr)))
     return {

@@ -63,7 +63,8 @@ export const boot = Effect.fn("Simulated.boot")(function* (plan: BootPlan, optio
     console: Mailbox.toStream(output),
     consoleLost: Effect.succeed(0),
     stages: Mailbox.toStream(stages),
-    write: (bytes) => whileRunning(input.offer(bytes)),
+    // Nothing takes no place, as in real machines.
+    write: (bytes) => whileRunning(bytes.byteLength === 0 ? Effect.void : input.offer(bytes)),
     powerOff: told("powerOff", Deferred.succeed(button, undefined)),
     kill,
     pause: told("pause", running.close),

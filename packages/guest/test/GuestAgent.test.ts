@@ -1,0 +1,35 @@
+import { expect, test } from "bun:test"
+import { cpSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as Apt from "@capsa/guest/Apt"
+import * as GuestAgent from "@capsa/guest/GuestAgent"
+import * as BunContext from "@effect/platform-bun/BunContext"
+import * as Effect from "effect/Effect"
+
+const run = <A, E>(effect: Effect.Effect<A, E, BunContext.BunContext>) =>
+  Effect.runPromise(Effect.provide(effect, BunContext.layer))
+const sources = join(import.meta.dir, "../../../native/guest")
+
+test("it is a small static program that says which version it is", async () => {
+  const { program } = await run(GuestAgent.agent)
+  expect(statSync(program).size).toBeLessThan(200 * 1024)
+  expect(readFileSync(program).includes("/lib64/ld-")).toBe(false)
+  const { exitCode, stdout } = Bun.spawnSync([program, "--version"])
+  expect([exitCode, stdout.toString()]).toEqual([0, "0.1.0\n"])
+  expect(Bun.spawnSync([program]).exitCode).toBe(2)
+})
+
+test("the same sources give the same bytes, wherever they lie", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "capsa-agent."))
+  try {
+    const { program } = await run(GuestAgent.agent)
+    cpSync(sources, join(folder, "elsewhere"), { recursive: true })
+    await run(Effect.flatMap(Apt.resolve("musl-dev"), (musl) => Apt.unpack([musl], folder)))
+    const made = Bun.spawnSync(["make", "-C", join(folder, "elsewhere"), `BUILD=${folder}/out`, `MUSL=${folder}`])
+    expect(made.exitCode).toBe(0)
+    expect(Buffer.compare(readFileSync(join(folder, "out/capsa-init")), readFileSync(program))).toBe(0)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}, 120_000)
