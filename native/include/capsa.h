@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* Raised by every change of a struct, a value or a function below. */
-#define CAPSA_ABI_VERSION 4u
+#define CAPSA_ABI_VERSION 5u
 
 /* Machines one library instance holds at a time, running or not released. */
 #define CAPSA_MACHINES_MAX 4096u

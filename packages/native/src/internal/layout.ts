@@ -261,7 +261,7 @@ export const makeStats = () => {
 }
 
 /** Values of the enums of capsa.h that this side uses. */
-export const abiVersion = 4
+export const abiVersion = 5
 export const consoleKind = { serial: 1, virtio: 2 } as const
 export const discoveryKind = { firmware: 1, cmdline: 2 } as const
 export const machineFlag = { balloon: 1 } as const
