@@ -275,7 +275,7 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     isPresent: commands("aarch64-linux-gnu-gcc"),
     purpose: "tests",
     essential: false,
-    why: "the native library, its tests and the tiny kernel for arm64",
+    why: "the native library, its tests, and agent and tiny guest for arm64",
     names: { apt: "gcc-aarch64-linux-gnu", dnf: "gcc-aarch64-linux-gnu", pacman: "aarch64-linux-gnu-gcc" }
   },
   {
