@@ -214,7 +214,7 @@ describe(`runs on ${backendName}`, () => {
       const vm = yield* booted({ console: { historyBytes: 65_536 } })
       yield* vm.console.writeLine("dd if=/dev/zero bs=64k count=16 2>/dev/null | tr '\\0' '-'")
       // What comes on the heels of a flood may be dropped with it, so the question is put until it is answered.
-      const answer = yield* Effect.retry(ask(vm, "echo alive=$((40+2))", /alive=(\d+)/, "5 seconds"), {
+      const answer = yield* Effect.retry(ask(vm, "echo alive=$((40+2))", /alive=(\d+)\r?\n/, "5 seconds"), {
         times: 30,
         while: ({ retryable }) => retryable
       })

@@ -208,7 +208,7 @@ describe(`shares on ${backendName}${cause}`, () => {
       )
       // What leads out leads to the guest's own.
       expect((yield* run("cat outward")).output).toContain("No such file")
-      expect((yield* run("cat loop")).output).toContain("Too many")
+      expect((yield* run("cat loop")).output).toMatch(/Too many|link loop/)
       yield* done('ln -s ../../../etc/shadow up; ln file hard; rm file; [ "$(cat hard)" = text ]; stat -c %h hard')
       expect(fs.readlinkSync(join(folder, "up"))).toBe("../../../etc/shadow")
       expect(fs.readFileSync(join(folder, "hard"), "utf8")).toBe("text\n")

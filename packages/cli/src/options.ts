@@ -7,10 +7,8 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { backendNames } from "./backendNames.ts"
 import { parsePublish, parseTarget } from "./network.ts"
-
-/** What runs the machine, as the command line names it. @category models */
-export const backendNames = ["auto", "kvm", "qemu"] as const
 
 /** `undefined` where the option is not given. */
 const optional = <A>(option: Options.Options<A>) => Options.map(Options.optional(option), Option.getOrUndefined)

@@ -1,8 +1,8 @@
 /** What a launcher and the supervisor that it starts tell each other, as lines of JSON. */
 import { VmConfig } from "@capsa/core"
 import * as Schema from "effect/Schema"
+import { backendNames } from "../backendNames.ts"
 import { MachineReport } from "../MachineReport.ts"
-import { backendNames } from "../options.ts"
 import { ReportedError } from "../Report.ts"
 
 /** To the supervisor, on its standard input. */

@@ -9,6 +9,8 @@ import * as RpcClient from "@effect/rpc/RpcClient"
 import type { RpcClientError } from "@effect/rpc/RpcClientError"
 import * as RpcSerialization from "@effect/rpc/RpcSerialization"
 import type { Sandbox } from "capsa"
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -81,14 +83,16 @@ const lost = ({ name }: MachineRecord) =>
     hint: "Somebody killed it, or the host ran out of memory: `dmesg` tells. `capsa cleanup` removes what is left."
   })
 
+/** A message that cannot be sent is a defect to the library. */
+const isUnsent = (cause: Cause.Cause<unknown>): boolean => Chunk.some(Cause.defects(cause), Socket.isSocketError)
+
 /** The answer to a question; that none comes any more is the supervisor's end. */
 export const answer = <A>(
   { machine }: Reached,
   question: Effect.Effect<A, SandboxError | RpcClientError>
 ): Effect.Effect<A, SandboxError | TargetError> =>
   question.pipe(
-    // A message that cannot be sent is a defect to the library.
-    Effect.catchSomeDefect((defect) => (Socket.isSocketError(defect) ? Option.some(lost(machine)) : Option.none())),
+    Effect.catchSomeCause((cause) => (isUnsent(cause) ? Option.some(lost(machine)) : Option.none())),
     Effect.catchTag("RpcClientError", () => lost(machine))
   )
 
@@ -96,7 +100,11 @@ export const answer = <A>(
 export const answers = <A>(
   { machine }: Reached,
   pieces: Stream.Stream<A, SandboxError | RpcClientError>
-): Stream.Stream<A, SandboxError | TargetError> => Stream.catchTag(pieces, "RpcClientError", () => lost(machine))
+): Stream.Stream<A, SandboxError | TargetError> =>
+  pieces.pipe(
+    Stream.catchSomeCause((cause) => (isUnsent(cause) ? Option.some(Stream.fail(lost(machine))) : Option.none())),
+    Stream.catchTag("RpcClientError", () => lost(machine))
+  )
 
 /** Commands in the guest of a detached machine. */
 export const spawnBy =
@@ -111,7 +119,9 @@ export const spawnBy =
           event._tag === "Started" ? Deferred.succeed(started, event.process) : Deferred.succeed(exit, event)
         ),
         Effect.zipRight(lost(machine)),
-        Effect.catchAll((error) => Effect.zipRight(Deferred.fail(started, error), Deferred.fail(exit, error))),
+        Effect.catchAllCause((cause) =>
+          Effect.zipRight(Deferred.failCause(started, cause), Deferred.failCause(exit, cause))
+        ),
         Effect.forkScoped
       )
       const process = yield* Deferred.await(started)

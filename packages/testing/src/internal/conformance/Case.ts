@@ -60,10 +60,11 @@ export interface Case {
 /** The prompt of the guest's shell. */
 export const prompt = "capsa# "
 
-/** Launches a machine and waits for its shell. */
-export const booted = ({ boot, guest }: Setting, config: VmConfig = {}) =>
-  Effect.tap(Vm.launch({ boot, memory: "256MiB", ...config }), ({ console }) =>
-    console.expect(prompt, { timeout: guest.patience })
+/** Launches a machine and waits for its shell, in whose output the kernel then says nothing more. */
+export const booted = (setting: Setting, config: VmConfig = {}) =>
+  Vm.launch({ boot: setting.boot, memory: "256MiB", ...config }).pipe(
+    Effect.tap(({ console }) => console.expect(prompt, { timeout: setting.guest.patience })),
+    Effect.tap((vm) => (setting.guest.isLinux ? done(setting, vm, "dmesg -n 1") : Effect.void))
   )
 
 /** What a command prints; one that fails fails. */

@@ -42,7 +42,7 @@ export const machines: ReadonlyArray<Case> = [
       const names = (yield* vm.stages).map(({ name }) => name)
       yield* same("the stages", names, ["created", "loaded", "started", "kernel", "init"])
       yield* vm.console.writeLine("nproc")
-      yield* vm.console.expect(/\b4\r?\n/, { timeout: setting.guest.patience })
+      yield* vm.console.expect(/\b4\r?\n.*capsa# /s, { timeout: setting.guest.patience })
       yield* vm.console.writeLine("echo mark-8273")
       yield* vm.console.expect(/mark-8273.*mark-8273.*capsa# /s, { timeout: setting.guest.patience })
       const said = Buffer.from(yield* vm.console.history).toString()
