@@ -110,8 +110,7 @@ export const tiny = Effect.suspend(() => tinyRecipe).pipe(
 )
 
 /**
- * The same for arm64, where `kernel` is an Image, devices are found through the device tree, and the initrd is a little
- * larger.
+ * The same for arm64, where `kernel` is an Image and devices are found through the device tree.
  *
  * @since 0.1.0
  * @category images

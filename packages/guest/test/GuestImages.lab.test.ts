@@ -164,6 +164,7 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
       `${name} for arm64: init, prompt, nproc, reboot${noArm64 === undefined ? "" : ` — skipped: ${noArm64}`}`,
       async () => {
         const { initrd, kernel, kernelRelease } = (await arm64Images())[name]
+        if (name === "tiny") expect(statSync(initrd).size).toBeLessThan(1024 * 1024)
         await using guest = await boot({
           program: "qemu-system-aarch64",
           machine: "virt",
