@@ -1,6 +1,6 @@
 /**
- * Programs for a lab of another architecture than the host's, which cannot run the host's own: busybox, the C library
- * and Bun.
+ * Programs for a lab of another architecture than the host's, which cannot run the host's own: busybox, the C library,
+ * Bun, and what tests need beside them.
  *
  * @since 0.1.0
  */
@@ -32,15 +32,18 @@ export const arm64 = Effect.gen(function* () {
 const LabRoot = Schema.Struct({ root: Schema.String })
 
 /** Changes when the steps below change what they build. */
-const revision = "1"
+const revision = "2"
 
-/** What Bun, and programs that the cross compiler makes, link. */
-const packages = ["libc6", "libgcc-s1"]
+/**
+ * What Bun, and programs that the cross compiler makes, link; what the library loads for user networks; and what tests run
+ * on the host's side. What these depend on comes along.
+ */
+const packages = ["libc6", "libgcc-s1", "libslirp0", "e2fsprogs", "socat"]
 
 const bunPackage = `@oven/bun-linux-aarch64@${Bun.version}`
 
 const build = Effect.gen(function* () {
-  const found = yield* Effect.forEach(packages, Apt.resolve)
+  const found = yield* Apt.closure(packages)
   const busybox = yield* Debian.busybox
   const inputs = [revision, bunPackage, ...found.map(Apt.identity), busybox.identity]
   const root = yield* Cache.entry("lab-root", inputs, (folder) =>
