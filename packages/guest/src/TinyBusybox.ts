@@ -59,7 +59,7 @@ export const busybox = Effect.gen(function* () {
   const folder = yield* Cache.entry("tiny-busybox", inputs, (folder) => build(source, musl, fragment, folder))
   return {
     program: path.join(folder, "busybox"),
-    identity: [...parts, `configuration sha256:${sha256(fragment)}`].join(", ")
+    identity: [...parts, `configuration sha256:${sha256(fragment)}`, `steps ${buildRevision}`].join(", ")
   } satisfies Busybox
 }).pipe(Effect.withSpan("TinyBusybox.busybox"))
 
