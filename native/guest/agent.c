@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "agent.h"
 
+/* Before vm_sockets.h, which relies on it in older kernels. */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <linux/vm_sockets.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -6,13 +6,15 @@
  *   capsa-init --unix PATH      an agent alone, on a socket, for tests
  *   capsa-init --version
  */
+/* Before vm_sockets.h, which relies on it in older kernels. */
+#include <sys/socket.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vm_sockets.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/reboot.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>

@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 /* Raised by every change of a struct, a value or a function below. */
-#define CAPSA_ABI_VERSION 4u
+#define CAPSA_ABI_VERSION 5u
 
 /* Machines one library instance holds at a time, running or not released. */
 #define CAPSA_MACHINES_MAX 4096u
@@ -121,7 +121,7 @@ struct capsa_slice {
 /* How the guest learns of its devices and processors. */
 enum capsa_discovery {
 	CAPSA_DISCOVERY_FIRMWARE = 1, /* ACPI tables or device tree */
-	CAPSA_DISCOVERY_CMDLINE = 2,  /* virtio_mmio.device= and MP table */
+	CAPSA_DISCOVERY_CMDLINE = 2,  /* x86: virtio_mmio.device=, MP table */
 };
 
 /* The device that host input goes to. Output of both is one stream. */
@@ -285,7 +285,7 @@ struct capsa_machine_config {
 	uint32_t discovery;     /* enum capsa_discovery */
 	uint32_t console;       /* enum capsa_console */
 	uint32_t console_bytes; /* output kept for the host: 4 KiB to 16 MiB */
-	struct capsa_slice kernel;  /* path of a bzImage or vmlinux */
+	struct capsa_slice kernel;  /* path: bzImage, vmlinux; arm64: Image */
 	struct capsa_slice initrd;  /* path, may be absent */
 	struct capsa_slice cmdline; /* kernel command line, may be absent */
 	struct capsa_slice disks;   /* array of struct capsa_disk */
@@ -343,7 +343,7 @@ enum capsa_stage {
 
 enum capsa_exit {
 	CAPSA_EXIT_POWER_OFF = 1,    /* or all peers of a service hung up */
-	CAPSA_EXIT_RESET = 2,        /* asked for through ACPI or i8042 */
+	CAPSA_EXIT_RESET = 2,        /* asked for through ACPI, i8042 or PSCI */
 	CAPSA_EXIT_TRIPLE_FAULT = 3, /* also how some kernels reboot */
 	CAPSA_EXIT_PANIC = 4,        /* told by the pvpanic device */
 	CAPSA_EXIT_KILLED = 5,       /* capsa_kill() or capsa_release() */
@@ -360,7 +360,7 @@ struct capsa_event {
 	uint32_t size; /* sizeof(struct capsa_event) */
 	uint32_t kind; /* enum capsa_event_kind */
 	uint32_t code; /* by kind */
-	uint32_t reserved;
+	uint32_t gic;  /* PROBED on arm64: version of a guest's GIC, else 0 */
 	uint64_t time_ns; /* since capsa_launch() or capsa_probe() */
 	uint64_t value;   /* PROBED: picoseconds a guest kernel instruction */
 	struct capsa_error error;

@@ -17,8 +17,15 @@
 #include "virtio/blk.h"
 #include "virtio/console.h"
 #include "virtio/fs.h"
+#include "virtio/power_button.h"
 #include "virtio/rng.h"
 #include "virtio/vsock.h"
+
+/* Where the platform has none of its own, it is a virtio device. */
+static bool board_has_virtio_button(void)
+{
+	return arch_gsi_power_button() == ARCH_GSI_NONE;
+}
 
 struct arch_shape board_shape(const struct machine_config *config)
 {
@@ -26,7 +33,8 @@ struct arch_shape board_shape(const struct machine_config *config)
 		.cpus = config->cpus,
 		.discovery = config->discovery,
 		/* Console and entropy, and what the machine has. */
-		.virtio_count = 2 + config->balloon + config->disk_count +
+		.virtio_count = 2u + board_has_virtio_button() +
+				config->balloon + config->disk_count +
 				config->share_count + config->has_nic +
 				(config->vsock != NULL),
 	};
@@ -106,7 +114,7 @@ static enum capsa_status board_create_platform(struct board *board, int vm_fd,
 
 	status = board_create_irq(vm_fd, arch_gsi_uart(), &board->uart_irq_fd,
 				  error);
-	if (status == CAPSA_STATUS_OK)
+	if (status == CAPSA_STATUS_OK && !board_has_virtio_button())
 		status = board_create_irq(vm_fd, arch_gsi_power_button(),
 					  &board->power_irq_fd, error);
 	if (status != CAPSA_STATUS_OK)
@@ -194,6 +202,17 @@ static enum capsa_status board_add_rng(struct board *board, int vm_fd,
 	if (result < 0)
 		return error_system(error, -result, "create", "virtio-rng");
 	return board_add_virtio(board, vm_fd, rng, loop, error);
+}
+
+static enum capsa_status board_add_power_button(struct board *board, int vm_fd,
+						struct loop *loop,
+						struct capsa_error *error)
+{
+	int result = virtio_power_button_create(&board->power_button);
+
+	if (result < 0)
+		return error_system(error, -result, "create", "virtio-input");
+	return board_add_virtio(board, vm_fd, board->power_button, loop, error);
 }
 
 static enum capsa_status board_add_vsock(struct board *board, int vm_fd,
@@ -290,6 +309,8 @@ enum capsa_status board_create(struct board *board, int vm_fd,
 		status = board_add_console(board, vm_fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		status = board_add_rng(board, vm_fd, loop, error);
+	if (status == CAPSA_STATUS_OK && board_has_virtio_button())
+		status = board_add_power_button(board, vm_fd, loop, error);
 	while (status == CAPSA_STATUS_OK &&
 	       board->disk_count < config->disk_count)
 		status = board_add_disk(board, vm_fd, loop, error);
@@ -328,7 +349,10 @@ void board_destroy(struct board *board)
 
 void board_press_power(struct board *board)
 {
-	eventfd_write(board->power_irq_fd, 1);
+	if (board->power_button)
+		virtio_power_button_press(board->power_button);
+	else
+		eventfd_write(board->power_irq_fd, 1);
 }
 
 void board_console_input(struct board *board)

@@ -29,8 +29,9 @@ struct board {
 	struct arch_platform *platform;
 	uint32_t virtio_count; /* of those that are there */
 	struct virtio_mmio *virtio[ARCH_VIRTIO_MAX];
-	struct virtio_device *console; /* these are their transports' */
-	struct virtio_device *balloon; /* NULL: none */
+	struct virtio_device *console;      /* these are their transports' */
+	struct virtio_device *power_button; /* NULL: an interrupt */
+	struct virtio_device *balloon;      /* NULL: none */
 	uint32_t disk_count;
 	struct virtio_device *disks[CAPSA_DISKS_MAX];
 	uint32_t share_count;

@@ -74,14 +74,32 @@ enum capsa_status kvm_open(int *kvm_fd, struct capsa_error *error)
 	return CAPSA_STATUS_OK;
 }
 
-enum capsa_status kvm_create_vm(int kvm_fd, int *vm_fd,
+enum capsa_status kvm_error(struct capsa_error *error, int system_errno,
+			    const char *operation)
+{
+	switch (system_errno) {
+	case EINVAL:
+	case ENODEV:
+	case ENOTTY:
+	case ENXIO:
+	case EOPNOTSUPP:
+		return error_set(
+			error, CAPSA_STATUS_DEVICE_UNUSABLE, system_errno,
+			operation, KVM_DEVICE, NULL,
+			"the hypervisor refuses a call that is needed");
+	default:
+		return error_system(error, system_errno, operation, KVM_DEVICE);
+	}
+}
+
+enum capsa_status kvm_create_vm(int kvm_fd, unsigned long type, int *vm_fd,
 				struct capsa_error *error)
 {
 	int fd;
 
 	/* A signal to the process interrupts the call; it can be repeated. */
 	do {
-		fd = ioctl(kvm_fd, KVM_CREATE_VM, 0ul);
+		fd = ioctl(kvm_fd, KVM_CREATE_VM, type);
 	} while (fd < 0 && errno == EINTR);
 	if (fd < 0)
 		return error_system(error, errno, "KVM_CREATE_VM", KVM_DEVICE);

@@ -18,8 +18,12 @@
  */
 enum capsa_status kvm_open(int *kvm_fd, struct capsa_error *error);
 
-/* A new, empty virtual machine. */
-enum capsa_status kvm_create_vm(int kvm_fd, int *vm_fd,
+/* A failed call of KVM: whether the host failed or lacks something. */
+enum capsa_status kvm_error(struct capsa_error *error, int system_errno,
+			    const char *operation);
+
+/* A new, empty virtual machine of what arch_vm_type() says. */
+enum capsa_status kvm_create_vm(int kvm_fd, unsigned long type, int *vm_fd,
 				struct capsa_error *error);
 
 /* Shows memory to the guest. */

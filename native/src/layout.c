@@ -77,6 +77,7 @@ static const struct layout_line layout_lines[] = {
 	STRUCT(capsa_event),
 	FIELD(capsa_event, kind),
 	FIELD(capsa_event, code),
+	FIELD(capsa_event, gic),
 	FIELD(capsa_event, time_ns),
 	FIELD(capsa_event, value),
 	FIELD(capsa_event, error),

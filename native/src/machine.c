@@ -70,11 +70,12 @@ static void machine_run_probe(struct worker_job *job)
 {
 	struct machine *machine = machine_of(job);
 	struct capsa_error error = { 0 };
-	uint64_t picoseconds = 0;
-	enum capsa_verdict verdict = probe_run(&picoseconds, &error);
+	struct probe_result result = { 0 };
+	enum capsa_verdict verdict = probe_run(&result, &error);
 
 	mailbox_set_error(&machine->box, &error);
-	mailbox_post_result(&machine->box, MAIL_PROBED, verdict, picoseconds);
+	mailbox_post_result(&machine->box, MAIL_PROBED, verdict, result.gic,
+			    result.picoseconds);
 	machine_ended(machine);
 }
 
@@ -261,7 +262,8 @@ void machine_ended(struct machine *machine)
 	release = machine->release_wanted;
 	pthread_mutex_unlock(&machine->lock);
 	if (!probe)
-		mailbox_post_result(&machine->box, MAIL_EXIT, machine->exit, 0);
+		mailbox_post_result(&machine->box, MAIL_EXIT, machine->exit, 0,
+				    0);
 	if (release)
 		workers_queue(machine->capsa->workers, &machine->job);
 }

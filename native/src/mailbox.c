@@ -65,12 +65,13 @@ static void mailbox_announce(struct mailbox *box)
 }
 
 void mailbox_post_result(struct mailbox *box, enum mail mail, uint32_t code,
-			 uint64_t value)
+			 uint32_t gic, uint64_t value)
 {
 	pthread_mutex_lock(&box->lock);
 	box->letters[mail] = (struct mailbox_letter) {
 		.waiting = true,
 		.code = code,
+		.gic = gic,
 		.time_ns = mailbox_clock() - box->start_ns,
 		.value = value,
 	};
@@ -80,7 +81,7 @@ void mailbox_post_result(struct mailbox *box, enum mail mail, uint32_t code,
 
 void mailbox_post(struct mailbox *box, enum mail mail)
 {
-	mailbox_post_result(box, mail, mailbox_events[mail].code, 0);
+	mailbox_post_result(box, mail, mailbox_events[mail].code, 0, 0);
 }
 
 void mailbox_set_error(struct mailbox *box, const struct capsa_error *error)
@@ -162,6 +163,7 @@ static struct capsa_event mailbox_take(struct mailbox *box, enum mail mail)
 		.size = sizeof(event),
 		.kind = mailbox_events[mail].kind,
 		.code = letter->code,
+		.gic = letter->gic,
 		.time_ns = letter->time_ns,
 		.value = letter->value,
 	};

@@ -36,6 +36,7 @@ enum mail {
 struct mailbox_letter {
 	bool waiting;
 	uint32_t code;
+	uint32_t gic;
 	uint64_t time_ns;
 	uint64_t value;
 };
@@ -70,7 +71,7 @@ void mailbox_destroy(struct mailbox *box);
 void mailbox_post(struct mailbox *box, enum mail mail);
 /* The same for MAIL_EXIT and MAIL_PROBED, which say more. */
 void mailbox_post_result(struct mailbox *box, enum mail mail, uint32_t code,
-			 uint64_t value);
+			 uint32_t gic, uint64_t value);
 /* What MAIL_EXIT or MAIL_PROBED, to be posted, hands over as its error. */
 void mailbox_set_error(struct mailbox *box, const struct capsa_error *error);
 

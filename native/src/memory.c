@@ -28,7 +28,7 @@
 
 /*
  * Smaller machines hold no kernel: Linux for x86_64 is linked to run from
- * 16 MiB up, and unpacks to more than that elsewhere.
+ * 16 MiB up, and unpacks to more than that elsewhere; for arm64 it is as large.
  */
 #define MEMORY_SIZE_MIN (16ull << 20)
 
@@ -139,7 +139,8 @@ enum capsa_status memory_create(struct memory *memory, uint64_t size,
 	}
 	memory->mapping = mapping;
 	memory->size = size;
-	memory_add(memory, 0, low, 0);
+	if (low > 0)
+		memory_add(memory, 0, low, 0);
 	if (size > low)
 		memory_add(memory, hole_end, size - low, low);
 	return CAPSA_STATUS_OK;

@@ -34,7 +34,8 @@ struct memory {
 
 /*
  * Allocates size bytes from address 0 up, leaving [hole_start, hole_end) to
- * devices: what does not fit below the hole goes above it.
+ * devices: what does not fit below the hole, if there is room at all, goes
+ * above it.
  */
 enum capsa_status memory_create(struct memory *memory, uint64_t size,
 				uint64_t hole_start, uint64_t hole_end,

@@ -31,10 +31,10 @@ struct probe {
 	uint64_t instructions; /* of one round */
 };
 
-static enum capsa_status probe_open(struct probe *probe,
+static enum capsa_status probe_open(struct probe *probe, uint32_t *gic,
 				    struct capsa_error *error)
 {
-	const struct arch_shape shape = {
+	struct arch_shape shape = {
 		.cpus = 1,
 		.discovery = CAPSA_DISCOVERY_FIRMWARE,
 	};
@@ -46,7 +46,10 @@ static enum capsa_status probe_open(struct probe *probe,
 	arch_device_hole(&hole_start, &hole_end);
 	status = kvm_open(&probe->kvm_fd, error);
 	if (status == CAPSA_STATUS_OK)
-		status = kvm_create_vm(probe->kvm_fd, &probe->vm_fd, error);
+		status = kvm_create_vm(
+			probe->kvm_fd,
+			arch_vm_type(probe->kvm_fd, PROBE_MEMORY_BYTES),
+			&probe->vm_fd, error);
 	if (status == CAPSA_STATUS_OK)
 		status = memory_create(&probe->memory, PROBE_MEMORY_BYTES,
 				       hole_start, hole_end, error);
@@ -59,11 +62,15 @@ static enum capsa_status probe_open(struct probe *probe,
 					 &probe->vcpu_fd, &probe->run,
 					 &probe->run_size, error);
 	if (status == CAPSA_STATUS_OK)
+		status = arch_vm_complete(probe->vm_fd, &shape, error);
+	if (status == CAPSA_STATUS_OK)
 		status = arch_probe_load(&probe->memory, &entry,
 					 &probe->instructions, error);
 	if (status == CAPSA_STATUS_OK)
-		status = arch_vcpu_setup(probe->kvm_fd, probe->vcpu_fd, 0,
-					 &shape, &entry, error);
+		status = arch_vcpu_setup(probe->kvm_fd, probe->vm_fd,
+					 probe->vcpu_fd, 0, &shape, &entry,
+					 error);
+	*gic = shape.gic;
 	return status;
 }
 
@@ -131,7 +138,8 @@ static enum capsa_status probe_measure(struct probe *probe,
 	return CAPSA_STATUS_OK;
 }
 
-enum capsa_verdict probe_run(uint64_t *picoseconds, struct capsa_error *error)
+enum capsa_verdict probe_run(struct probe_result *result,
+			     struct capsa_error *error)
 {
 	struct probe probe = {
 		.kvm_fd = -1,
@@ -139,14 +147,14 @@ enum capsa_verdict probe_run(uint64_t *picoseconds, struct capsa_error *error)
 		.vcpu_fd = -1,
 		.memory.fd = -1,
 	};
-	enum capsa_status status = probe_open(&probe, error);
+	enum capsa_status status = probe_open(&probe, &result->gic, error);
 
 	if (status == CAPSA_STATUS_OK)
-		status = probe_measure(&probe, picoseconds, error);
+		status = probe_measure(&probe, &result->picoseconds, error);
 	probe_close(&probe);
 	if (status != CAPSA_STATUS_OK)
 		return CAPSA_VERDICT_UNUSABLE;
-	if (*picoseconds <= PROBE_EMULATED_PS)
+	if (result->picoseconds <= PROBE_EMULATED_PS)
 		return CAPSA_VERDICT_HARDWARE;
 	error_set(error, CAPSA_STATUS_EMULATED, 0, "KVM_RUN", KVM_DEVICE, NULL,
 		  "KVM interprets guest kernel code on this host");

@@ -7,12 +7,18 @@
 
 #include "capsa.h"
 
+struct probe_result {
+	uint64_t picoseconds; /* that one instruction took */
+	uint32_t gic; /* arm64: version of a guest's interrupt controller */
+};
+
 /*
  * Creates a virtual machine, runs a counted loop of guest kernel code in it
  * and measures the processor time of that. Blocks for some milliseconds, where
- * code is interpreted for some tens. *picoseconds is what one instruction
- * took. error is filled for CAPSA_VERDICT_UNUSABLE and EMULATED.
+ * code is interpreted for some tens. error is filled for
+ * CAPSA_VERDICT_UNUSABLE and EMULATED.
  */
-enum capsa_verdict probe_run(uint64_t *picoseconds, struct capsa_error *error);
+enum capsa_verdict probe_run(struct probe_result *result,
+			     struct capsa_error *error);
 
 #endif

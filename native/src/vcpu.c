@@ -108,6 +108,11 @@ static void vcpu_fault(struct vcpu *vcpu)
 		(void)snprintf(field, sizeof(field), "failed entry 0x%llx",
 			       run->fail_entry.hardware_entry_failure_reason);
 		break;
+	case KVM_EXIT_ARM_NISV:
+		(void)snprintf(field, sizeof(field),
+			       "access to 0x%llx that no register says",
+			       run->arm_nisv.fault_ipa);
+		break;
 	default:
 		(void)snprintf(field, sizeof(field), "exit reason %u",
 			       run->exit_reason);

@@ -60,21 +60,25 @@ static enum capsa_status vm_still_wanted(struct vm *vm,
 enum capsa_status vm_open(struct vm *vm, struct loop *loop,
 			  struct capsa_error *error)
 {
+	uint64_t memory_bytes = vm->machine->config.memory_bytes;
 	enum capsa_status status = vm_still_wanted(vm, error);
 
 	if (status == CAPSA_STATUS_OK)
 		status = kvm_open(&vm->kvm_fd, error);
 	if (status == CAPSA_STATUS_OK)
-		status = arch_memory_check(
-			vm->kvm_fd, vm->machine->config.memory_bytes, error);
+		status = arch_memory_check(vm->kvm_fd, memory_bytes, error);
 	if (status == CAPSA_STATUS_OK)
-		status = kvm_create_vm(vm->kvm_fd, &vm->fd, error);
+		status = kvm_create_vm(vm->kvm_fd,
+				       arch_vm_type(vm->kvm_fd, memory_bytes),
+				       &vm->fd, error);
 	if (status == CAPSA_STATUS_OK)
 		status = arch_vm_setup(vm->fd, &vm->shape, error);
 	if (status == CAPSA_STATUS_OK)
-		status = board_create(&vm->board, vm->fd, loop, error);
-	if (status == CAPSA_STATUS_OK)
 		status = vm_create_vcpus(vm, error);
+	if (status == CAPSA_STATUS_OK)
+		status = arch_vm_complete(vm->fd, &vm->shape, error);
+	if (status == CAPSA_STATUS_OK)
+		status = board_create(&vm->board, vm->fd, loop, error);
 	if (status == CAPSA_STATUS_OK)
 		mailbox_post(&vm->machine->box, MAIL_CREATED);
 	return status;
@@ -144,7 +148,7 @@ static enum capsa_status vm_setup_vcpus(struct vm *vm,
 	     i++) {
 		int fd = vm->vcpus[i].fd;
 
-		status = arch_vcpu_setup(vm->kvm_fd, fd, i, &vm->shape,
+		status = arch_vcpu_setup(vm->kvm_fd, vm->fd, fd, i, &vm->shape,
 					 &vm->entry, error);
 		if (status == CAPSA_STATUS_OK)
 			status = vcpu_allow_kick(fd, error);

@@ -15,15 +15,14 @@
 
 #define GUARD_SIZE ((size_t)64 << 10)
 
-static inline struct memory guarded_memory_create(uint64_t size)
+static inline struct memory guarded_memory_around(uint64_t size,
+						  uint64_t hole_start,
+						  uint64_t hole_end)
 {
 	struct memory memory;
-	uint64_t hole_start;
-	uint64_t hole_end;
 	uint8_t *guarded;
 	void *moved;
 
-	arch_device_hole(&hole_start, &hole_end);
 	if (memory_create(&memory, size, hole_start, hole_end, NULL) !=
 	    CAPSA_STATUS_OK)
 		abort();
@@ -41,6 +40,16 @@ static inline struct memory guarded_memory_create(uint64_t size)
 					 memory.mapping);
 	memory.mapping = moved;
 	return memory;
+}
+
+/* As a machine of this architecture has it. */
+static inline struct memory guarded_memory_create(uint64_t size)
+{
+	uint64_t hole_start;
+	uint64_t hole_end;
+
+	arch_device_hole(&hole_start, &hole_end);
+	return guarded_memory_around(size, hole_start, hole_end);
 }
 
 /* Back to all zeroes, with no page backed. */

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 
+#include "host_lacks.h"
 #include "scratch.h"
 #include "tap.h"
 
@@ -794,7 +795,12 @@ static void a_block_device_is_a_disk_when_told(void)
 int main(void)
 {
 	int device;
+	const char *cause = host_lacks_pwritev2();
 
+	if (cause) {
+		TEST_SKIP(images_are_read_and_written, cause);
+		return tap_done();
+	}
 	scratch_create(&scratch);
 	TEST(a_file_opens_in_whole_sectors);
 	TEST(what_is_no_file_is_refused);

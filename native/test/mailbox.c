@@ -129,7 +129,7 @@ static void the_end_comes_after_the_last_output(void)
 
 	print(fixture, "last");
 	mailbox_set_error(&fixture->box, &error);
-	mailbox_post_result(&fixture->box, MAIL_EXIT, CAPSA_EXIT_FAILED, 0);
+	mailbox_post_result(&fixture->box, MAIL_EXIT, CAPSA_EXIT_FAILED, 0, 0);
 	mailbox_post(&fixture->box, MAIL_RELEASED);
 	CHECK(!drain(fixture, 3));
 	CHECK(took(fixture, "las"));
@@ -197,12 +197,13 @@ static void a_probe_needs_no_console(void)
 	mailbox_init(&fixture.box, count_announcement, &fixture);
 	mailbox_set_error(&fixture.box, &error);
 	mailbox_post_result(&fixture.box, MAIL_PROBED, CAPSA_VERDICT_EMULATED,
-			    600000);
+			    3, 600000);
 	CHECK(!drain(&fixture, sizeof(fixture.output)));
 	CHECK(took(&fixture, ""));
 	CHECK(fixture.drained.event_count == 1);
 	CHECK(fixture.drained.events[0].kind == CAPSA_EVENT_PROBED);
 	CHECK(fixture.drained.events[0].code == CAPSA_VERDICT_EMULATED);
+	CHECK(fixture.drained.events[0].gic == 3);
 	CHECK(fixture.drained.events[0].value == 600000);
 	CHECK(fixture.drained.events[0].error.status == CAPSA_STATUS_EMULATED);
 	mailbox_destroy(&fixture.box);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "fake_guest.h"
+#include "host_lacks.h"
 #include "net/nat.h"
 #include "net/nat_flows.h"
 #include "net/nat_sockets.h"
@@ -824,6 +825,8 @@ int main(void)
 {
 	const char *cause = own_network();
 
+	if (!cause)
+		cause = host_lacks_libslirp();
 	for (uint32_t i = 0; i < BULK; i++)
 		bulk[i] = (uint8_t)(i * 7 >> 3);
 	if (cause) {

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "fake_guest.h"
+#include "host_lacks.h"
 #include "net/network_state.h"
 #include "own_network.h"
 #include "tap.h"
@@ -797,6 +798,8 @@ int main(void)
 {
 	const char *cause = own_network();
 
+	if (!cause)
+		cause = host_lacks_libslirp();
 	TEST(descriptions_are_checked);
 	TEST(addresses_are_given_and_given_back);
 	TEST(addresses_may_run_out);

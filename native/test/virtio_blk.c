@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include "fake_driver.h"
+#include "host_lacks.h"
 #include "scratch.h"
 #include "tap.h"
 
@@ -1065,6 +1066,12 @@ static bool has_ring(void)
 
 int main(void)
 {
+	const char *cause = host_lacks_pwritev2();
+
+	if (cause) {
+		TEST_SKIP(disks_are_read_and_written, cause);
+		return tap_done();
+	}
 	scratch_create(&scratch);
 	printf("# threads\n");
 	both_engines(IO_ENGINE_THREADS);

@@ -14,8 +14,11 @@
 #include "device/console_port.h"
 #include "memory.h"
 
-/* Devices that every machine has, and those that it may have. */
-enum { ARCH_VIRTIO_MAX = 2 + CAPSA_DEVICES_MAX };
+/* Console, entropy, in some machines the power button, and those that it may
+ * have. */
+enum { ARCH_VIRTIO_MAX = 3 + CAPSA_DEVICES_MAX };
+
+#define ARCH_GSI_NONE UINT32_MAX
 
 /* Where a virtio-mmio device sits. */
 struct arch_virtio_slot {
@@ -27,6 +30,8 @@ struct arch_virtio_slot {
 struct arch_shape {
 	uint32_t cpus;
 	enum capsa_discovery discovery;
+	/* arm64: version of the interrupt controller, by arch_vm_setup() */
+	uint32_t gic;
 	uint32_t virtio_count;
 	struct arch_virtio_slot virtio[ARCH_VIRTIO_MAX];
 };
@@ -44,12 +49,14 @@ struct arch_boot_files {
 enum arch_protocol {
 	ARCH_PROTOCOL_LINUX64, /* x86: 64-bit entry, boot_params */
 	ARCH_PROTOCOL_PVH,     /* x86: 32-bit entry, hvm_start_info */
+	ARCH_PROTOCOL_IMAGE,   /* arm64: device tree */
 };
 
 struct arch_entry {
 	enum arch_protocol protocol;
-	uint64_t address;   /* of the first instruction */
-	uint64_t boot_info; /* guest physical, handed over in a register */
+	uint64_t address;    /* of the first instruction */
+	uint64_t boot_info;  /* guest physical, handed over in a register */
+	uint32_t page_bytes; /* arm64: of the kernel's pages; 0: any */
 };
 
 /* The counter that software takes for its clock, as capsa_read_ticks() says. */
@@ -68,13 +75,22 @@ struct arch_virtio_slot arch_virtio_slot(uint32_t index);
 enum capsa_status arch_memory_check(int kvm_fd, uint64_t memory_bytes,
 				    struct capsa_error *error);
 
-/* Interrupt chip, timer and what else must exist before the first vCPU. */
-enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
+/* What KVM_CREATE_VM is given for memory that arch_memory_check() allows. */
+unsigned long arch_vm_type(int kvm_fd, uint64_t memory_bytes);
+
+/*
+ * Interrupt chip, timer and what else must exist before the first vCPU, and
+ * what can exist only after the last one. No eventfd can be connected before
+ * the second.
+ */
+enum capsa_status arch_vm_setup(int vm_fd, struct arch_shape *shape,
 				struct capsa_error *error);
+enum capsa_status arch_vm_complete(int vm_fd, const struct arch_shape *shape,
+				   struct capsa_error *error);
 
 /*
  * Puts kernel, initrd, command line, firmware tables and start-up page tables
- * into memory and tells how to enter.
+ * into memory and tells how to enter. May run beside arch_vm_setup().
  */
 enum capsa_status arch_boot_load(const struct memory *memory,
 				 const struct arch_shape *shape,
@@ -83,10 +99,11 @@ enum capsa_status arch_boot_load(const struct memory *memory,
 				 struct capsa_error *error);
 
 /*
- * Sets CPUID, model-specific registers and interrupt controller of a vCPU;
- * vCPU 0 also gets the registers of entry.
+ * Sets features, registers and interrupt controller of a vCPU; vCPU 0 also gets
+ * the registers of entry.
  */
-enum capsa_status arch_vcpu_setup(int kvm_fd, int vcpu_fd, uint32_t index,
+enum capsa_status arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd,
+				  uint32_t index,
 				  const struct arch_shape *shape,
 				  const struct arch_entry *entry,
 				  struct capsa_error *error);
@@ -123,7 +140,10 @@ void arch_platform_destroy(struct arch_platform *platform);
 /* Input has come for the UART: take it from its console port. Any thread. */
 void arch_platform_input(struct arch_platform *platform);
 
-/* Interrupt numbers (GSI) of the fixed devices. */
+/*
+ * Interrupt numbers (GSI) of the fixed devices. ARCH_GSI_NONE: the power button
+ * is a virtio device.
+ */
 uint32_t arch_gsi_uart(void);
 uint32_t arch_gsi_power_button(void);
 

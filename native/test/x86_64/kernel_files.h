@@ -110,4 +110,12 @@ static inline struct kernel_file kernel_file_elf(void)
 	return file;
 }
 
+/* Where in a kernel file a field is. */
+#define HDR(field)     offsetof(struct boot_params, hdr.field)
+#define EHDR(field)    offsetof(struct elf_kernel_file, header.field)
+#define PHDR(n, field) offsetof(struct elf_kernel_file, segments[n].field)
+#define NOTE(n, field)                                                         \
+	(TEST_ELF_NOTES + (n) * sizeof(struct elf_note_file) +                 \
+	 offsetof(struct elf_note_file, field))
+
 #endif

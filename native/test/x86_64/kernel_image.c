@@ -8,6 +8,17 @@
 #include "boot_file.h"
 #include "load.h"
 
+/* No byte of the tables below 1 MiB. */
+static bool low_tables_are_untouched(const struct load *load)
+{
+	const uint8_t *low = memory_at(&load->memory, 0, MIB);
+
+	for (uint64_t i = 0; i < MIB; i++)
+		if (low[i] != 0)
+			return false;
+	return true;
+}
+
 static void note_may_be_32_bits_or_8_aligned(void)
 {
 	struct kernel_file kernel = kernel_file_elf();

@@ -150,7 +150,7 @@ static void a_host_that_refuses_to_tell_is_unusable(void)
 
 static enum capsa_status set_up_vm(struct capsa_error *error)
 {
-	const struct arch_shape shape = {
+	struct arch_shape shape = {
 		.cpus = 1,
 		.discovery = CAPSA_DISCOVERY_FIRMWARE,
 	};

@@ -4,6 +4,7 @@
  */
 import { type Capabilities, Feature, featureFields, type Support } from "@capsa/core/Capabilities"
 import { format } from "@capsa/core/MemorySize"
+import { Kvm } from "@capsa/kvm"
 import { candidates } from "../src/Backend.ts"
 import { code, table, withGenerated } from "./markdown.ts"
 
@@ -14,15 +15,25 @@ const yesOrNo = (does: boolean): string => (does ? "yes" : "no")
 
 const shown = (support: Support): string => (support.supported ? "yes" : `no: ${support.reason}`)
 
+/** The backends, by what the page calls them; the monitor differs between architectures. */
+const columns: ReadonlyArray<readonly [name: string, Capabilities]> = candidates.flatMap(({ name, capabilities }) =>
+  name === "kvm"
+    ? [
+        [name, Kvm.capabilitiesOn.x86_64],
+        [`${name} on arm64`, Kvm.capabilitiesOn.arm64]
+      ]
+    : [[name, capabilities]]
+)
+
 const capabilityRow = (what: string, field: string, show: (capabilities: Capabilities) => string) => [
   what,
   field === "" ? "" : code(field),
-  ...candidates.map(({ capabilities }) => show(capabilities))
+  ...columns.map(([, capabilities]) => show(capabilities))
 ]
 
 const capabilityTable = (): string =>
   table(
-    ["what", "asked for by", ...candidates.map(({ name }) => code(name))],
+    ["what", "asked for by", ...columns.map(([name]) => code(name))],
     [
       capabilityRow("kernel images", "boot.kernel", ({ kernels }) => kernels.join(", ")),
       capabilityRow("consoles", "boot.console", ({ consoles }) => consoles.join(", ")),

@@ -1,6 +1,6 @@
 /** The guest that capsa prepares itself: a kernel of the distribution, as it is or built small, and our init. */
 import { type BuiltinBoot, type Capabilities, type GuestImages, VmBootError } from "@capsa/core"
-import { type Cache, type GuestError, GuestImages as Images } from "@capsa/guest"
+import { Architecture, type Cache, type GuestError, GuestImages as Images } from "@capsa/guest"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -12,6 +12,11 @@ const preferred = Effect.flatMap(
     Option.match(tiny, { onNone: () => Images.debian, onSome: Effect.succeed })
 )
 
+const byName = { debian: Images.debian, tiny: Images.tinyOfTarget }
+
+/** What kernels of both guests are. */
+const kernelKinds = { x86_64: "bzImage", arm64: "Image" } as const
+
 /**
  * The images of the built-in guest, built or fetched if they are not in the cache yet: that can take a minute, and several for
  * "tiny".
@@ -19,12 +24,16 @@ const preferred = Effect.flatMap(
  * @category constructors
  */
 export const images = Effect.fn("BuiltinGuest.images")(function* (
-  { kernels }: Capabilities,
+  { architectures, kernels }: Capabilities,
   guest?: BuiltinBoot["guest"]
 ) {
-  if (!kernels.includes("bzImage")) return yield* noKernelFor(kernels)
-  const wanted = guest === undefined ? preferred : Images[guest]
-  const { initrd, kernel } = yield* wanted.pipe(Effect.mapError(unavailable), Effect.provide(BunContext.layer))
+  const target = architectures[0] ?? Architecture.host
+  if (!kernels.includes(kernelKinds[target])) return yield* noKernelFor(kernels)
+  const { initrd, kernel } = yield* (guest === undefined ? preferred : byName[guest]).pipe(
+    Effect.provideService(Architecture.Target, target),
+    Effect.mapError(unavailable),
+    Effect.provide(BunContext.layer)
+  )
   // The distribution's kernel has virtio-console as a module only: too late for its own messages.
   return { kernel, initrd, console: "serial" } satisfies GuestImages
 })

@@ -5,7 +5,7 @@
 import { describe, expect } from "bun:test"
 import { freemem, tmpdir } from "node:os"
 import { join } from "node:path"
-import { type Backend, ConsoleError, type DirectBoot, type VmConfig } from "@capsa/core"
+import { type Backend, type Capabilities, ConsoleError, type DirectBoot, type VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
 import { live } from "@capsa/testing"
 import * as FileSystem from "@effect/platform/FileSystem"
@@ -51,19 +51,32 @@ const showConsole = (error: unknown) =>
   error instanceof ConsoleError ? Effect.logError(`${error.message}\n${error.received}`) : Effect.void
 
 describe(`boots on ${backendName}`, () => {
-  const boots: ReadonlyArray<[string, DirectBoot, { readonly kernelRelease: string }]> = [
-    ["the distribution's bzImage", { kernel: debian.kernel, initrd: debian.initrd }, debian],
-    ["the tiny vmlinux", { kernel: tiny.vmlinux, initrd }, tiny],
-    ["the tiny vmlinux on a virtio console", { kernel: tiny.vmlinux, initrd, console: "virtio" }, tiny],
-    ["the tiny bzImage", { kernel: tiny.bzImage, initrd }, tiny],
+  type Kind = Capabilities["kernels"][number]
+  type Boot = readonly [Kind, string, DirectBoot, { readonly kernelRelease: string }]
+  const { bzImage, vmlinux, Image } = tiny.kernels
+  const named = (kind: Kind, kernel: string | undefined, ...more: ReadonlyArray<readonly [string, object]>) =>
+    kernel === undefined
+      ? []
+      : [["", {}] as const, ...more].map(
+          ([what, options]): Boot => [kind, `the tiny ${kind}${what}`, { kernel, initrd, ...options }, tiny]
+        )
+  const onVirtio = [" on a virtio console", { console: "virtio" }] as const
+  const distributionKind = Image === undefined ? "bzImage" : "Image"
+  const boots: ReadonlyArray<Boot> = [
     [
-      "the tiny bzImage told of its devices on the command line",
-      { ...quick, kernel: tiny.bzImage, discovery: "cmdline" },
-      tiny
-    ]
+      distributionKind,
+      `the distribution's ${distributionKind}`,
+      { kernel: debian.kernel, initrd: debian.initrd },
+      debian
+    ],
+    ...named("vmlinux", vmlinux, onVirtio),
+    ...named("bzImage", bzImage, [
+      " told of its devices on the command line",
+      { console: quick.console, discovery: "cmdline" }
+    ]),
+    ...named("Image", Image, onVirtio)
   ]
-  for (const [name, boot, { kernelRelease }] of boots) {
-    const kind = boot.kernel === tiny.vmlinux ? "vmlinux" : "bzImage"
+  for (const [kind, name, boot, { kernelRelease }] of boots) {
     const lacks = [
       capabilities.kernels.includes(kind) ? "" : `${kind} kernels`,
       capabilities.consoles.includes(boot.console ?? "serial") ? "" : `${boot.console} consoles`,

@@ -11,7 +11,7 @@ import * as Struct from "effect/Struct"
 import { tiny } from "./fixtures/realBackend.ts"
 
 const guest = {
-  kernels: { vmlinux: tiny.vmlinux },
+  kernels: tiny.kernels,
   initrd: tiny.initrd,
   isLinux: true,
   // What is gone is waited for in vain.

@@ -10,9 +10,9 @@ import { backend, backendName, capabilities, quick, tiny } from "./fixtures/real
 
 /** Emulators are slow, and emulators in emulators are slower still. */
 const bootTime = "2 minutes"
-const timeout = "1 minute"
+const timeout = "3 minutes"
 const prompt = "capsa# "
-const testMs = 300_000
+const testMs = 600_000
 
 const showConsole = (error: unknown) =>
   error instanceof ConsoleError ? Effect.logError(`${error.message}\n${error.received}`) : Effect.void

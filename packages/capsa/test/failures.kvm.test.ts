@@ -3,15 +3,16 @@
 import { expect } from "bun:test"
 import { Backend } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
-import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
 import { planOf } from "@capsa/testing"
 import { type Cause, type ofMonitor, produces } from "@capsa/testing/failures"
-import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import { capabilities, quick } from "./fixtures/realBackend.ts"
 
-const { vmlinux } = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
+const { kernel } = quick
+// Where it can, the monitor adds to the command line.
+const discovery = capabilities.discovery.includes("cmdline") ? "cmdline" : "firmware"
 
 const causes: Record<
   | (typeof ofMonitor)[number]
@@ -20,28 +21,26 @@ const causes: Record<
   | "VmBootError.PortUnavailable",
   Cause<unknown, Backend | Scope.Scope>
 > = {
-  // A configuration's command line is refused before; only the monitor adds to it, and only the kernel has its limit.
+  // A configuration's command line is refused before.
   "VmBootError.CmdlineInvalid": {
-    happens: Effect.flatMap(Backend, ({ boot }) =>
-      boot(planOf({ kernel: vmlinux, cmdline: "a".repeat(5000), discovery: "cmdline" }))
-    ),
-    says: { subject: vmlinux, field: "cmdline", stage: "created", message: expect.stringContaining("bytes") }
+    happens: Effect.flatMap(Backend, ({ boot }) => boot(planOf({ kernel, cmdline: "a".repeat(5000), discovery }))),
+    says: { subject: kernel, field: "cmdline", stage: "created", message: expect.stringContaining("bytes") }
   },
   // A configuration's folder is looked at before; it may go away, or become a file, after that.
   "VmBootError.ShareUnavailable": {
     happens: Effect.flatMap(Backend, ({ boot }) =>
       boot(
         planOf({
-          kernel: vmlinux,
-          shares: [{ host: vmlinux, guest: "/data", mode: "ro", tag: "data", cache: "auto" }]
+          kernel,
+          shares: [{ host: kernel, guest: "/data", mode: "ro", tag: "data", cache: "auto" }]
         })
       )
     ),
-    says: { subject: vmlinux, operation: "open", errno: "ENOTDIR", message: expect.stringContaining("folder") }
+    says: { subject: kernel, operation: "open", errno: "ENOTDIR", message: expect.stringContaining("folder") }
   },
   "VmBootError.NetworkUnavailable": {
     happens: Effect.flatMap(Backend, ({ boot }) =>
-      boot(planOf({ kernel: vmlinux, network: { mode: "tap", mac: "02:00:00:00:00:01", device: "capsa-nowhere" } }))
+      boot(planOf({ kernel, network: { mode: "tap", mac: "02:00:00:00:00:01", device: "capsa-nowhere" } }))
     ),
     says: { subject: "capsa-nowhere", hint: expect.stringContaining("ip tuntap add") }
   },
@@ -54,7 +53,7 @@ const causes: Record<
       )
       const forward = { protocol: "tcp", address: "127.0.0.1", host: server.port, guest: 80 } as const
       const network = { mode: "user", mac: "02:00:00:00:00:01", policy: "public", forwards: [forward] } as const
-      return yield* boot(planOf({ kernel: vmlinux, network: { ...network, dnsServers: [], dnsSearch: [] } }))
+      return yield* boot(planOf({ kernel, network: { ...network, dnsServers: [], dnsSearch: [] } }))
     }),
     says: { operation: "bind", errno: "EADDRINUSE", subject: expect.stringMatching(/^TCP port \d+ of 127\.0\.0\.1$/) }
   }

@@ -42,7 +42,7 @@ const pathsOf = ({ initrd, kernel }: GuestImages.GuestImage) => ({ kernel, initr
 
 const build = Effect.fnUntraced(function* (options: GuestOptions) {
   return {
-    ...(isWanted(options, "tiny") && { tiny: pathsOf(yield* GuestImages.tiny) }),
+    ...(isWanted(options, "tiny") && { tiny: pathsOf(yield* GuestImages.tinyOfTarget) }),
     ...(isWanted(options, "debian") && { debian: pathsOf(yield* GuestImages.debian) })
   } satisfies GuestPaths
 })

@@ -170,7 +170,7 @@ const rules = "example.org, *.example.org:443, 10.0.0.0/8:8000-8099/tcp or *:22"
 export const run = {
   kernel: Options.text("kernel").pipe(
     Options.withPseudoName("file"),
-    described("Kernel to boot: bzImage or vmlinux. The built-in guest if absent."),
+    described("Kernel to boot: bzImage or vmlinux; on arm64, Image. The built-in guest if absent."),
     optional
   ),
   guest: Options.choice("guest", ["tiny", "debian"] as const).pipe(

@@ -5,7 +5,7 @@ import { defaults } from "./ConfigDefaults.ts"
 /** A kernel of the user's own, started directly. @category models */
 export const DirectBoot = Schema.Struct({
   kernel: Schema.propertySignature(Schema.NonEmptyString).annotations({
-    description: "Path of a kernel image: bzImage or vmlinux."
+    description: "Path of a kernel image: bzImage or vmlinux; on arm64, Image."
   }),
   initrd: Schema.optional(Schema.NonEmptyString).annotations({ description: "Path of its initial RAM disk." }),
   cmdline: Schema.optional(Schema.String).annotations({

@@ -225,34 +225,48 @@ export const commandLine = (
     const boot = isDirect(config.boot) ? config.boot : undefined
     const images = isBuiltin(config.boot) ? options.images : undefined
     const device = boot?.console ?? images?.console ?? defaults.console
+    const architecture = options.capabilities.architectures[0] ?? "x86_64"
     const layers = KernelCmdline.merge(
-      yield* KernelCmdline.make([consoleParameters[device], ...machineParameters, ...rootParameters(config)]),
+      yield* KernelCmdline.make([
+        consoleParameters[device],
+        ...machineParameters[architecture],
+        ...rootParameters(config)
+      ]),
       yield* KernelCmdline.parse(options.capabilities.kernelParameters ?? ""),
       yield* KernelCmdline.parse(images?.cmdline ?? ""),
       yield* KernelCmdline.make(shareParameters(config)),
       yield* KernelCmdline.parse(boot?.cmdline ?? ""),
-      yield* KernelCmdline.make([earlyOutput])
+      yield* KernelCmdline.make([earlyOutput[architecture]])
     )
-    return yield* KernelCmdline.printFor(layers, options.capabilities.architectures[0] ?? "x86_64")
+    return yield* KernelCmdline.printFor(layers, architecture)
   })
 
 // The UART tells of a kernel that dies before its console driver is there; the driver takes over without a repeat.
 // It starts to print when the kernel reads this word: after the `quiet` or `loglevel=` that tells it how much.
-const earlyOutput = { key: "earlycon", value: "uart8250,io,0x3f8" }
+const earlyOutput: Readonly<Record<KernelCmdline.Architecture, KernelCmdline.Parameter>> = {
+  x86_64: { key: "earlycon", value: "uart8250,io,0x3f8" },
+  // The device tree says where.
+  arm64: { key: "earlycon" }
+}
 
 const consoleParameters: Record<KernelPlan["console"], KernelCmdline.Parameter> = {
   serial: { key: "console", value: "ttyS0" },
   virtio: { key: "console", value: "hvc0" }
 }
 
-const machineParameters: ReadonlyArray<KernelCmdline.Parameter> = [
-  // Restart through the keyboard controller: the way that every backend has and sees.
-  { key: "reboot", value: "k" },
-  // A panic restarts at once, so that the machine ends instead of standing still.
-  { key: "panic", value: "-1" },
-  // The start-up check of the timer interrupt fails on a host that is busy, and then panics.
-  { key: "no_timer_check" }
-]
+// A panic restarts at once, so that the machine ends instead of standing still.
+const restartAfterPanic = { key: "panic", value: "-1" }
+
+const machineParameters: Readonly<Record<KernelCmdline.Architecture, ReadonlyArray<KernelCmdline.Parameter>>> = {
+  x86_64: [
+    // Restart through the keyboard controller: the way that every backend has and sees.
+    { key: "reboot", value: "k" },
+    restartAfterPanic,
+    // The start-up check of the timer interrupt fails on a host that is busy, and then panics.
+    { key: "no_timer_check" }
+  ],
+  arm64: [restartAfterPanic]
+}
 
 /** A kernel of one's own has its root on the first disk; the built-in guest has its own, and the disks beside it. */
 const rootParameters = ({ boot, disks = [] }: VmConfig): ReadonlyArray<KernelCmdline.Parameter> => {

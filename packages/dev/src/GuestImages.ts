@@ -10,6 +10,9 @@ import type { Purpose } from "./SystemPackages.ts"
 /** What to ask of the images' builder. */
 const selections: Record<Purpose, string> = { demo: "debian", tests: "all" }
 
-/** Builds the images for a purpose. The builder knows what is built already. */
-export const buildImages = (purpose: Purpose, report: Report): Promise<Finished> =>
-  run([process.execPath, "packages/guest/src/main.ts", "build", selections[purpose], "--json"], { onLine: report })
+/** Builds the images for a purpose, of this host's architecture or another. The builder knows what is built already. */
+export const buildImages = (purpose: Purpose, report: Report, architecture?: "arm64"): Promise<Finished> => {
+  const words = architecture === undefined ? [] : ["--arch", architecture]
+  const argv = [process.execPath, "packages/guest/src/main.ts", "build", selections[purpose], ...words, "--json"]
+  return run(argv, { onLine: report })
+}

@@ -20,8 +20,20 @@ export interface Build {
 /** The build that TypeScript loads. */
 export const ordinary: Build = { folder: "build", variables: [] }
 
+/** For arm64, made by a cross compiler: what the arm64 lab loads. */
+export const arm64: Build = {
+  folder: "build-aarch64",
+  variables: ["ARCH=aarch64", "CC=aarch64-linux-gnu-gcc"]
+}
+
+/** What of {@link arm64} is missing on this host, if anything. */
+export const arm64Missing = (): string | undefined => {
+  const missing = ["aarch64-linux-gnu-gcc", "qemu-aarch64-static"].filter((tool) => Bun.which(tool) === null)
+  return missing.length === 0 ? undefined : `${missing.join(" and ")} not installed`
+}
+
 /** What is about another architecture is not built. */
-const architecture = process.arch === "arm64" ? "aarch64" : "x86_64"
+const architecture = process.arch === "arm64" ? "arm64" : "x86_64"
 
 /** The fuzz programs of a build, as make names them. */
 export const fuzzPrograms = (build: Build): ReadonlyArray<string> =>

@@ -297,6 +297,41 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     essential: false,
     why: "the test that an independent compiler can read our ACPI tables",
     names: { apt: "acpica-tools", dnf: "acpica-tools", pacman: "acpica", apk: "acpica", brew: "acpica" }
+  },
+  {
+    isPresent: commands("aarch64-linux-gnu-gcc"),
+    purpose: "tests",
+    essential: false,
+    why: "the native library, its tests, and agent and tiny guest for arm64",
+    names: { apt: "gcc-aarch64-linux-gnu", dnf: "gcc-aarch64-linux-gnu", pacman: "aarch64-linux-gnu-gcc" }
+  },
+  {
+    isPresent: oneFile("/usr/aarch64-linux-gnu/include/stdio.h", "/usr/include/aarch64-linux-gnu/stdio.h"),
+    purpose: "tests",
+    essential: false,
+    why: "headers and C library for programs of arm64",
+    names: { apt: "libc6-dev-arm64-cross", pacman: "aarch64-linux-gnu-glibc" }
+  },
+  {
+    isPresent: commands("qemu-aarch64-static"),
+    purpose: "tests",
+    essential: false,
+    why: "runs the C tests of arm64",
+    names: { apt: "qemu-user-static", dnf: "qemu-user-static", pacman: "qemu-user-static" }
+  },
+  {
+    isPresent: commands("qemu-system-aarch64"),
+    purpose: "tests",
+    essential: false,
+    why: "the machine in which the arm64 lab runs",
+    names: { apt: "qemu-system-arm", dnf: "qemu-system-aarch64-core", pacman: "qemu-system-aarch64", brew: "qemu" }
+  },
+  {
+    isPresent: commands("dtc"),
+    purpose: "tests",
+    essential: false,
+    why: "the test that an independent program can read our device trees",
+    names: { apt: "device-tree-compiler", dnf: "dtc", pacman: "dtc", apk: "dtc", brew: "dtc" }
   }
 ]
 

@@ -1,6 +1,7 @@
 /**
  * Packages of the system's own distribution, fetched with apt and unpacked without being installed. Works without
- * root: apt's state is a folder of ours in the cache, its sources and keys are the system's.
+ * root: apt's state is a folder of ours in the cache, its sources and keys are the system's. So packages of another
+ * architecture (`Architecture.Target`) need no change to the system's settings; Debian's sources have all of them.
  *
  * @since 0.1.0
  */

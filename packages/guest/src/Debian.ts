@@ -7,6 +7,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Apt from "./Apt.ts"
+import * as Architecture from "./Architecture.ts"
 import * as Cache from "./Cache.ts"
 import { GuestError } from "./GuestError.ts"
 
@@ -19,7 +20,8 @@ import { GuestError } from "./GuestError.ts"
 export interface DistributionKernel {
   /** Tells one build of the kernel from another. */
   readonly identity: string
-  readonly bzImage: string
+  /** What bootloaders take: a bzImage, for arm64 an Image. */
+  readonly kernel: string
   /** What `uname -r` says in the guest. */
   readonly release: string
   /** `lib/modules/RELEASE`. */
@@ -35,21 +37,44 @@ export interface DistributionKernel {
  */
 export const kernel = Effect.gen(function* () {
   const path = yield* Path.Path
-  const meta = yield* Apt.resolveFirst(["linux-image-cloud-amd64", "linux-image-virtual"])
+  const name = Architecture.debianName[yield* Architecture.Target]
+  const meta = yield* Apt.resolveFirst([`linux-image-cloud-${name}`, "linux-image-virtual"])
   const image = yield* Effect.flatMap(dependency(meta, /^linux-image-\d/), Apt.resolve)
   // Ubuntu packs the modules apart.
   const modules = image.depends.filter((name) => name.startsWith("linux-modules-"))
   const packages = [image, ...(yield* Effect.forEach(modules, Apt.resolve))]
 
-  const folder = yield* Cache.entry("linux", packages.map(Apt.identity), (folder) => Apt.unpack(packages, folder))
   const release = image.name.replace(/^linux-image-/, "")
+  const folder = yield* Cache.entry("linux", packages.map(Apt.identity), (folder) =>
+    Effect.zipRight(Apt.unpack(packages, folder), unzip(path.join(folder, "boot", `vmlinuz-${release}`)))
+  )
   return {
     identity: packages.map(Apt.identity).join(", "),
-    bzImage: path.join(folder, "boot", `vmlinuz-${release}`),
+    kernel: path.join(folder, "boot", `vmlinuz-${release}`),
     release,
     modules: yield* inRootOrUsr(folder, `lib/modules/${release}`)
   } satisfies DistributionKernel
 }).pipe(Effect.withSpan("Debian.kernel"))
+
+/** Ubuntu's kernel for arm64 is compressed by gzip, which bootloaders for arm64 unpack and capsa doesn't. */
+const unzip = Effect.fnUntraced(
+  function* (file: string) {
+    const fs = yield* FileSystem.FileSystem
+    const bytes = yield* fs.readFile(file)
+    if (bytes[0] === 0x1f && bytes[1] === 0x8b) yield* fs.writeFile(file, Bun.gunzipSync(new Uint8Array(bytes)))
+  },
+  (effect, file) =>
+    Effect.mapError(
+      effect,
+      (cause) =>
+        new GuestError({
+          reason: "BuildFailed",
+          subject: `unpacking ${file}`,
+          hint: "check that CAPSA_CACHE_DIR is writable and has space",
+          cause
+        })
+    )
+)
 
 /**
  * A statically linked busybox.

@@ -9,9 +9,10 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Apt from "./Apt.ts"
+import * as Architecture from "./Architecture.ts"
 import * as Cache from "./Cache.ts"
 import { GuestError } from "./GuestError.ts"
-import { compiler } from "./internal/compiler.ts"
+import { compiler, toolPrefix } from "./internal/compiler.ts"
 import { output } from "./internal/run.ts"
 import { stage } from "./Progress.ts"
 
@@ -24,6 +25,8 @@ import { stage } from "./Progress.ts"
 export interface GuestAgent {
   /** Absolute path of the program. */
   readonly program: string
+  /** What it calls itself. */
+  readonly version: string
   /** Tells it from every other: the same gives the same program, byte for byte. */
   readonly provenance: {
     /** A hash of the sources. */
@@ -52,20 +55,27 @@ export const sources = Effect.gen(function* () {
     hasher.update(`${name} ${content.length}\n`).update(content)
   }
   return hasher.digest("hex")
-}).pipe(
-  Effect.mapError(
-    (cause) =>
-      new GuestError({
-        reason: "BuildFailed",
-        subject: "reading the sources of the guest's agent",
-        hint: "the package @capsa/guest is damaged: install it again",
-        cause
-      })
-  )
-)
+}).pipe(Effect.mapError(damaged))
+
+/** The program itself may be for another processor, and cannot be asked. */
+const version = Effect.gen(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  const header = yield* fs.readFileString(path.join(folder, "protocol.h"))
+  return yield* Effect.fromNullable(/^#define AGENT_VERSION\s+"(.*)"$/m.exec(header)?.[1])
+}).pipe(Effect.mapError(damaged))
+
+function damaged(cause: unknown) {
+  return new GuestError({
+    reason: "BuildFailed",
+    subject: "reading the sources of the guest's agent",
+    hint: "the package @capsa/guest is damaged: install it again",
+    cause
+  })
+}
 
 /**
- * Builds the program unless it is in the cache; about two seconds.
+ * Builds the program for `Architecture.Target` unless it is in the cache; about two seconds.
  *
  * @since 0.1.0
  * @category building
@@ -75,7 +85,7 @@ export const agent = Effect.gen(function* () {
   const musl = yield* Apt.resolve("musl-dev")
   const provenance = { sources: yield* sources, compiler: yield* compiler, library: Apt.identity(musl) }
   const built = yield* Cache.entry("agent", Object.values(provenance), (target) => build(musl, target))
-  return { program: path.join(built, "capsa-init"), provenance } satisfies GuestAgent
+  return { program: path.join(built, "capsa-init"), version: yield* version, provenance } satisfies GuestAgent
 }).pipe(Effect.withSpan("GuestAgent.agent"))
 
 const build = Effect.fn("GuestAgent.build")(
@@ -85,7 +95,8 @@ const build = Effect.fn("GuestAgent.build")(
     yield* stage("compiling the guest's agent")
     const work = yield* fs.makeTempDirectoryScoped({ directory: path.dirname(target) })
     yield* Apt.unpack([musl], work)
-    yield* output(Command.make("make", "-C", folder, `BUILD=${target}`, `MUSL=${work}`))
+    const cc = `${toolPrefix(yield* Architecture.Target)}gcc`
+    yield* output(Command.make("make", "-C", folder, `CC=${cc}`, `BUILD=${target}`, `MUSL=${work}`))
   },
   Effect.scoped,
   Effect.catchTags({ BadArgument: failed, SystemError: failed })

@@ -3,12 +3,12 @@
  *
  * @since 0.1.0
  */
-import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Apt from "./Apt.ts"
+import * as Architecture from "./Architecture.ts"
 import * as Busybox from "./Busybox.ts"
 import * as Cache from "./Cache.ts"
 import type * as Cpio from "./Cpio.ts"
@@ -16,7 +16,6 @@ import * as Debian from "./Debian.ts"
 import * as GuestAgent from "./GuestAgent.ts"
 import { GuestError } from "./GuestError.ts"
 import * as Initrd from "./Initrd.ts"
-import { output } from "./internal/run.ts"
 import { sha256 } from "./internal/sha256.ts"
 import * as KernelModules from "./KernelModules.ts"
 import * as TinyBusybox from "./TinyBusybox.ts"
@@ -45,8 +44,8 @@ export const GuestImage = Schema.Struct({
 export type GuestImage = typeof GuestImage.Type
 
 /**
- * The distribution's unmodified kernel (a bzImage) with our initrd. The kernel finds virtio-mmio devices through ACPI
- * only.
+ * The distribution's unmodified kernel (a bzImage, or an Image for arm64) with our initrd, for `Architecture.Target`.
+ * The kernel finds virtio-mmio devices through ACPI, or the device tree, only.
  *
  * @since 0.1.0
  * @category images
@@ -58,22 +57,19 @@ export const debian = Effect.suspend(() => debianRecipe).pipe(
 
 const buildDebian = Effect.gen(function* () {
   const kernel = yield* Debian.kernel
-  const modules = KernelModules.closure(kernel.modules, guestModules)
+  const modules = KernelModules.closure(kernel.modules, yield* guestModules)
   const initrd = yield* initrdFor("debian-initrd", yield* Debian.busybox, kernel.identity, modules)
-  return { kernel: kernel.bzImage, ...initrd, kernelRelease: kernel.release } satisfies GuestImage
+  return { kernel: kernel.kernel, ...initrd, kernelRelease: kernel.release } satisfies GuestImage
 })
 
 /**
- * A tiny image also comes as a bzImage, and tells what it was built from.
+ * A tiny image also tells what it was built from.
  *
  * @since 0.1.0
  * @category models
  */
 export const TinyImage = Schema.Struct({
   ...GuestImage.fields,
-  /** The same file as `kernel`. */
-  vmlinux: Schema.String,
-  bzImage: Schema.String,
   config: Schema.String,
   provenance: Schema.String
 })
@@ -84,46 +80,87 @@ export const TinyImage = Schema.Struct({
 export type TinyImage = typeof TinyImage.Type
 
 /**
- * Our own small kernel (`kernel` is its ELF image) with an initrd of under 1 MiB, for which busybox is built as well: boots
- * fastest, finds virtio-mmio devices through ACPI or `virtio_mmio.device=`.
+ * That for x86_64 also comes as a bzImage.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const TinyX86Image = Schema.Struct({
+  ...TinyImage.fields,
+  /** The same file as `kernel`. */
+  vmlinux: Schema.String,
+  bzImage: Schema.String
+})
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type TinyX86Image = typeof TinyX86Image.Type
+
+/**
+ * Our own small kernel for x86_64 (`kernel` is its ELF image) with an initrd of under 1 MiB, for which busybox is built as
+ * well: boots fastest, finds virtio-mmio devices through ACPI or `virtio_mmio.device=`.
  *
  * @since 0.1.0
  * @category images
  */
 export const tiny = Effect.suspend(() => tinyRecipe).pipe(
-  Effect.flatMap((recipe) => Cache.remembered("tiny", recipe, TinyImage, Apt.retryWithFreshLists(buildTiny))),
+  Effect.flatMap((recipe) => Cache.remembered("tiny", recipe, TinyX86Image, Apt.retryWithFreshLists(buildTinyX86))),
+  Effect.provideService(Architecture.Target, "x86_64"),
   Effect.withSpan("GuestImages.tiny")
 )
 
+/**
+ * The same for arm64, where `kernel` is an Image and devices are found through the device tree.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const tinyArm64 = Effect.suspend(() => tinyRecipe).pipe(
+  Effect.flatMap((recipe) => Cache.remembered("tiny", recipe, TinyImage, Apt.retryWithFreshLists(buildTinyArm64))),
+  Effect.provideService(Architecture.Target, "arm64"),
+  Effect.withSpan("GuestImages.tinyArm64")
+)
+
+/**
+ * The tiny image for `Architecture.Target`.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const tinyOfTarget: Effect.Effect<TinyImage, GuestError, Cache.BuildContext> = Effect.flatMap(
+  Architecture.Target,
+  (target): Effect.Effect<TinyImage, GuestError, Cache.BuildContext> => (target === "arm64" ? tinyArm64 : tiny)
+)
+
 const buildTiny = Effect.gen(function* () {
-  const { vmlinux, bzImage, config, provenance, release } = yield* TinyKernel.kernel
+  const { config, image, provenance, release } = yield* TinyKernel.kernel
   const initrd = yield* initrdFor("tiny-initrd", yield* TinyBusybox.busybox, "", Effect.succeed([]))
-  return {
-    kernel: vmlinux,
-    ...initrd,
-    kernelRelease: release,
-    vmlinux,
-    bzImage,
-    config,
-    provenance
-  } satisfies TinyImage
+  return { image, files: { ...initrd, kernelRelease: release, config, provenance } }
 })
+
+const buildTinyX86 = Effect.map(buildTiny, ({ files, image }): TinyX86Image => {
+  const vmlinux = image("vmlinux")
+  return { ...files, kernel: vmlinux, vmlinux, bzImage: image("bzImage") }
+})
+
+const buildTinyArm64 = Effect.map(buildTiny, ({ files, image }): TinyImage => ({ ...files, kernel: image("Image") }))
 
 /**
  * A disk with fio, git, e2fsprogs, socat and others, our init and the same shell prompt. The tiny kernel boots it as
- * `root=/dev/vda`, without an initrd.
+ * `root=/dev/vda`, without an initrd. For `Architecture.Target`.
  *
  * @since 0.1.0
  * @category images
  */
 export const toolbox = Effect.gen(function* () {
-  const recipe = [...Toolbox.recipe, yield* GuestAgent.sources]
+  const recipe = [...Toolbox.recipe, yield* GuestAgent.sources, yield* Architecture.Target]
   return yield* Cache.remembered("toolbox", recipe, Toolbox.Toolbox, Apt.retryWithFreshLists(Toolbox.image))
 }).pipe(Effect.withSpan("GuestImages.toolbox"))
 
 /**
- * A disk from which UEFI firmware starts the distribution's kernel with our initrd, and with what shows the firmware's
- * variables.
+ * A disk from which UEFI firmware for x86_64 starts the distribution's kernel with our initrd, and with what shows the
+ * firmware's variables.
  *
  * @since 0.1.0
  * @category images
@@ -137,18 +174,19 @@ export const uefi = Effect.suspend(() => debianRecipe).pipe(
       Apt.retryWithFreshLists(Effect.suspend(() => buildUefi))
     )
   ),
+  Effect.provideService(Architecture.Target, "x86_64"),
   Effect.withSpan("GuestImages.uefi")
 )
 
 const buildUefi = Effect.gen(function* () {
   const kernel = yield* Debian.kernel
-  const modules = KernelModules.closure(kernel.modules, [...guestModules, "efivarfs"])
+  const modules = KernelModules.closure(kernel.modules, [...(yield* guestModules), "efivarfs"])
   const { initrd } = yield* initrdFor("uefi-initrd", yield* Debian.busybox, kernel.identity, modules)
-  return yield* UefiDisk.image(kernel.bzImage, initrd)
+  return yield* UefiDisk.image(kernel.kernel, initrd)
 })
 
 /**
- * The images with a kernel that are in the cache; nothing is built.
+ * The images with a kernel for `Architecture.Target` that are in the cache; nothing is built.
  *
  * @since 0.1.0
  * @category images
@@ -161,7 +199,7 @@ export const built = Effect.all({
 })
 
 /** What Debian and Ubuntu build as modules of the devices that a capsa machine has, and the usual file system of disks. */
-const guestModules = [
+const moduleNames = [
   "virtio_mmio",
   "virtio_pci",
   "virtio_console",
@@ -178,10 +216,20 @@ const guestModules = [
   "pvpanic-pci"
 ]
 
+/** The power button of an arm64 machine is a keyboard with one key. */
+const guestModules = Effect.map(Architecture.Target, (target) =>
+  target === "arm64" ? [...moduleNames, "virtio_input"] : moduleNames
+)
+
 /** Changes when what is below gives another initrd for the same parts. */
 const revision = "2"
 
-const debianRecipe = Effect.map(GuestAgent.sources, (sources) => [Initrd.revision, revision, ...guestModules, sources])
+const debianRecipe = Effect.map(Effect.all([guestModules, GuestAgent.sources]), ([modules, sources]) => [
+  Initrd.revision,
+  revision,
+  ...modules,
+  sources
+])
 
 const tinyRecipe = Effect.gen(function* () {
   const parts = [...(yield* TinyKernel.recipe), ...(yield* TinyBusybox.recipe)]
@@ -225,7 +273,7 @@ const initrdFor = Effect.fnUntraced(function* <R>(
   const inputs = [
     Initrd.revision,
     revision,
-    ...guestModules,
+    ...(yield* guestModules),
     kernel,
     busybox.identity,
     ...Object.values(agent.provenance)
@@ -241,9 +289,8 @@ const initrdFor = Effect.fnUntraced(function* <R>(
         extra: [...userDatabase, ...places, ...commands(program)]
       })
       yield* fs.writeFile(path.join(folder, "initrd"), archive)
-      const version = (yield* output(Command.make(agent.program, "--version"))).toString().trim()
       const provenance = {
-        agent: { version, ...measured(init), ...agent.provenance },
+        agent: { version: agent.version, ...measured(init), ...agent.provenance },
         busybox: { source: busybox.identity, ...measured(program) },
         kernel,
         ...measured(archive)

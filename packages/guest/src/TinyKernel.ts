@@ -10,10 +10,11 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Apt from "./Apt.ts"
+import * as Architecture from "./Architecture.ts"
 import * as Cache from "./Cache.ts"
 import { dependency } from "./Debian.ts"
 import { GuestError } from "./GuestError.ts"
-import { compiler } from "./internal/compiler.ts"
+import { compiler, compilerPackages, toolPrefix } from "./internal/compiler.ts"
 import { output } from "./internal/run.ts"
 import { sha256 } from "./internal/sha256.ts"
 import { stage } from "./Progress.ts"
@@ -27,9 +28,8 @@ import { stage } from "./Progress.ts"
 export interface TinyKernel {
   /** The folder in the cache; its name changes whenever an input of the build does. */
   readonly folder: string
-  /** ELF image with a PVH entry, without debugging information. */
-  readonly vmlinux: string
-  readonly bzImage: string
+  /** The kernel in each form that it was built in: `vmlinux` (an ELF image with a PVH entry) and `bzImage`, or `Image`. */
+  readonly image: (name: string) => string
   /** The configuration that the kernel was really built with. */
   readonly config: string
   /** JSON: versions of the source and of the compiler, and hashes of source, configuration and images. */
@@ -50,8 +50,9 @@ export const Provenance = Schema.Struct({
   compiler: Schema.String,
   fragment: Schema.String,
   config: Schema.String,
-  vmlinux: Schema.String,
-  bzImage: Schema.String
+  vmlinux: Schema.optional(Schema.String),
+  bzImage: Schema.optional(Schema.String),
+  Image: Schema.optional(Schema.String)
 })
 
 /**
@@ -61,13 +62,14 @@ export const Provenance = Schema.Struct({
  * @category configuration
  */
 export const recipe: Effect.Effect<readonly [revision: string, fragment: string], GuestError, FileSystem.FileSystem> =
-  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(fragmentFile)).pipe(
-    Effect.map((fragment) => [buildRevision, fragment] as const),
-    Effect.mapError((cause) => failed("reading the kernel's configuration")(cause))
-  )
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    return [buildRevision, yield* fs.readFileString(fragmentFile(yield* Architecture.Target))] as const
+  }).pipe(Effect.mapError((cause) => failed("reading the kernel's configuration")(cause)))
 
 /**
- * Builds the kernel unless it is in the cache; about three minutes on two cores.
+ * Builds the kernel unless it is in the cache; about three minutes on two cores. The architecture is
+ * `Architecture.Target`.
  *
  * @since 0.1.0
  * @category images
@@ -75,11 +77,12 @@ export const recipe: Effect.Effect<readonly [revision: string, fragment: string]
 export const kernel = Effect.gen(function* () {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
+  const architecture = yield* Architecture.Target
   const [, fragment] = yield* recipe
   const meta = yield* Apt.resolve("linux-source")
   const source = yield* Effect.flatMap(dependency(meta, /^linux-source-\d/), Apt.resolve)
   const folder = yield* Cache.entry("tiny", [buildRevision, Apt.identity(source), fragment], (folder) =>
-    build(source, fragment, folder)
+    build(architecture, source, fragment, folder)
   )
   const release = yield* Effect.mapError(
     fs.readFileString(path.join(folder, "release")),
@@ -87,8 +90,7 @@ export const kernel = Effect.gen(function* () {
   )
   return {
     folder,
-    vmlinux: path.join(folder, "vmlinux"),
-    bzImage: path.join(folder, "bzImage"),
+    image: (name) => path.join(folder, name),
     config: path.join(folder, "config"),
     provenance: path.join(folder, "provenance.json"),
     release: release.trim()
@@ -120,17 +122,35 @@ const buildRevision = "1"
  * @since 0.1.0
  * @category configuration
  */
-export const fragmentFile: string = Bun.fileURLToPath(new URL("../kernel/tiny-x86_64.config", import.meta.url))
+export const fragmentFile = (architecture: Architecture.Architecture): string =>
+  Bun.fileURLToPath(new URL(`../kernel/tiny-${architecture}.config`, import.meta.url))
 
-/** What the build runs, and a file of the library that objtool links. */
-const tools = ["make", "gcc", "ld", "strip", "flex", "bison", "bc", "lz4", "tar", "xz", "nproc"]
-const libelfHeader = "/usr/include/gelf.h"
+/** How a kernel for one architecture is built. */
+interface Target {
+  /** The name of the architecture in the kernel's source. */
+  readonly name: string
+  /** Name and place in the source tree of each image; the last is the one that make is asked for. */
+  readonly images: Readonly<Record<string, string>>
+  /** Programs that it needs beside those of every kernel. */
+  readonly tools: ReadonlyArray<string>
+}
+
+const targets: Readonly<Record<Architecture.Architecture, Target>> = {
+  x86_64: {
+    name: "x86_64",
+    images: { vmlinux: "vmlinux", bzImage: "arch/x86/boot/bzImage" },
+    tools: ["lz4"]
+  },
+  arm64: { name: "arm64", images: { Image: "arch/arm64/boot/Image" }, tools: [] }
+}
 
 const build = Effect.fn("TinyKernel.build")(
-  function* (source: Apt.Package, fragment: string, folder: string) {
+  function* (architecture: Architecture.Architecture, source: Apt.Package, fragment: string, folder: string) {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    yield* checkTools
+    const target = targets[architecture]
+    const prefix = toolPrefix(architecture)
+    yield* checkTools(architecture)
     // Beside the result, not in the temporary folder: the source tree may be more than a tmpfs holds.
     const work = yield* fs.makeTempDirectoryScoped({ directory: path.dirname(folder) })
     yield* Apt.unpack([source], work)
@@ -147,6 +167,8 @@ const build = Effect.fn("TinyKernel.build")(
       Command.make("make", "-C", tree, ...targets).pipe(
         // With a fixed date, user and host the same source, fragment and compiler give the same images.
         Command.env({
+          ARCH: target.name,
+          CROSS_COMPILE: prefix,
           KCONFIG_ALLCONFIG: merged,
           KBUILD_BUILD_TIMESTAMP: "@0",
           KBUILD_BUILD_USER: "capsa",
@@ -162,21 +184,23 @@ const build = Effect.fn("TinyKernel.build")(
       return yield* new GuestError({
         reason: "BuildFailed",
         subject: `the kernel's configuration: not taken as written: ${ignored.join(", ")}`,
-        hint: `adapt ${fragmentFile} to ${source.name} ${source.version}`
+        hint: `adapt its fragment in packages/guest/kernel to ${source.name} ${source.version}`
       })
     }
 
     const jobs = (yield* output(Command.make("nproc"))).toString().trim()
     let compiled = 0
-    yield* output(make(`-j${jobs}`, "bzImage"), (line) =>
+    const images = Object.entries(target.images)
+    yield* output(make(`-j${jobs}`, images.at(-1)?.[0] ?? "all"), (line) =>
       /^ {2}(CC|AS) /.test(line) ? stage(`compiling the tiny kernel (file ${++compiled})`) : Effect.void
     )
 
     const release = (yield* output(make("-s", "kernelrelease"))).toString().trim()
-    yield* output(
-      Command.make("strip", "--strip-debug", "-o", path.join(folder, "vmlinux"), path.join(tree, "vmlinux"))
-    )
-    yield* fs.copyFile(path.join(tree, "arch/x86/boot/bzImage"), path.join(folder, "bzImage"))
+    for (const [name, place] of images) {
+      const [from, to] = [path.join(tree, place), path.join(folder, name)]
+      if (name === "vmlinux") yield* output(Command.make(`${prefix}strip`, "--strip-debug", "-o", to, from))
+      else yield* fs.copyFile(from, to)
+    }
     yield* fs.writeFileString(path.join(folder, "config"), config)
     yield* fs.writeFileString(path.join(folder, "release"), `${release}\n`)
     const provenance = {
@@ -185,8 +209,11 @@ const build = Effect.fn("TinyKernel.build")(
       compiler: yield* compiler,
       fragment: sha256(fragment),
       config: sha256(config),
-      vmlinux: sha256(yield* fs.readFile(path.join(folder, "vmlinux"))),
-      bzImage: sha256(yield* fs.readFile(path.join(folder, "bzImage")))
+      ...Object.fromEntries(
+        yield* Effect.forEach(images, ([name]) =>
+          Effect.map(fs.readFile(path.join(folder, name)), (image) => [name, sha256(image)])
+        )
+      )
     } satisfies typeof Provenance.Type
     yield* fs.writeFileString(path.join(folder, "provenance.json"), `${JSON.stringify(provenance, null, 2)}\n`)
   },
@@ -194,15 +221,20 @@ const build = Effect.fn("TinyKernel.build")(
   Effect.catchTags({ BadArgument: failed("building the tiny kernel"), SystemError: failed("building the tiny kernel") })
 )
 
-const checkTools = Effect.gen(function* () {
+/** What every build runs, and a file of the library that objtool links. */
+const tools = ["make", "gcc", "ld", "flex", "bison", "bc", "tar", "xz", "nproc"]
+const libelfHeader = "/usr/include/gelf.h"
+
+const checkTools = Effect.fnUntraced(function* (architecture: Architecture.Architecture) {
   const fs = yield* FileSystem.FileSystem
-  const missing = tools.filter((tool) => Bun.which(tool) === null)
+  const prefixed = ["gcc", "ld", "strip"].map((tool) => `${toolPrefix(architecture)}${tool}`)
+  const missing = [...tools, ...prefixed, ...targets[architecture].tools].filter((tool) => Bun.which(tool) === null)
   if (!(yield* fs.exists(libelfHeader))) missing.push("libelf-dev")
   if (missing.length > 0) {
     return yield* new GuestError({
       reason: "ToolMissing",
       subject: missing.join(", "),
-      hint: "`bun run setup` installs them, or: apt-get install make gcc binutils flex bison bc lz4 xz-utils libelf-dev"
+      hint: `\`bun run setup\` installs them, or: apt-get install make gcc binutils flex bison bc lz4 xz-utils libelf-dev ${compilerPackages(architecture)}`
     })
   }
 })

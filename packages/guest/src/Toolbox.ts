@@ -10,6 +10,7 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Apt from "./Apt.ts"
+import * as Busybox from "./Busybox.ts"
 import * as Cache from "./Cache.ts"
 import * as Debian from "./Debian.ts"
 import * as GuestAgent from "./GuestAgent.ts"
@@ -69,7 +70,7 @@ const buildRevision = "2"
 export const recipe: ReadonlyArray<string> = [buildRevision, ...programs]
 
 /**
- * Builds the image unless it is in the cache: fetches 85 MB, and takes half a minute.
+ * Builds the image for `Architecture.Target` unless it is in the cache: fetches 85 MB, and takes half a minute.
  *
  * @since 0.1.0
  * @category images
@@ -157,8 +158,7 @@ const addBusybox = Effect.fnUntraced(function* (root: string, { program }: Debia
   yield* fs.copyFile(program, path.join(root, "bin/busybox"))
   yield* fs.symlink("bash", path.join(root, "bin/sh"))
   const taken = new Set((yield* Effect.forEach(folders, (folder) => fs.readDirectory(folder))).flat())
-  const applets = (yield* output(Command.make(program, "--list"))).toString().trim().split("\n")
-  for (const name of applets) {
+  for (const name of Busybox.commandsOf(yield* fs.readFile(program))) {
     if (!taken.has(name)) yield* fs.symlink("/bin/busybox", path.join(root, "usr/bin", name))
   }
 })

@@ -1,5 +1,6 @@
 export * as Apt from "./Apt.ts"
 export * as AptSource from "./AptSource.ts"
+export * as Architecture from "./Architecture.ts"
 export * as Busybox from "./Busybox.ts"
 export * as Cache from "./Cache.ts"
 export * as Cpio from "./Cpio.ts"

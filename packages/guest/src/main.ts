@@ -1,5 +1,6 @@
 /**
- * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--update] [--json]`: builds images and prints their paths.
+ * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--arch x86_64|arm64] [--update] [--json]`: builds
+ * images and prints their paths. The architecture is this host's unless another is named.
  *
  * `--update` asks what the distribution offers now; otherwise what was built once stays.
  */
@@ -8,13 +9,15 @@ import * as BunRuntime from "@effect/platform-bun/BunRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Architecture from "./Architecture.ts"
 import { type BuildContext, Updating } from "./Cache.ts"
 import * as GuestAgent from "./GuestAgent.ts"
 import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
-const usage = "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--update] [--json]\n"
+const usage =
+  "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--arch x86_64|arm64] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 
@@ -31,18 +34,20 @@ const selections: Record<
 > = {
   agent,
   debian: Effect.all({ debian: GuestImages.debian }),
-  tiny: Effect.all({ tiny: GuestImages.tiny }),
+  tiny: Effect.all({ tiny: GuestImages.tinyOfTarget }),
   toolbox: Effect.all({ toolbox: GuestImages.toolbox }),
   uefi: Effect.all({ uefi: GuestImages.uefi }),
   all: Effect.all({
     debian: GuestImages.debian,
-    tiny: GuestImages.tiny,
+    tiny: GuestImages.tinyOfTarget,
     toolbox: GuestImages.toolbox,
     uefi: GuestImages.uefi
   })
 }
 
 const isSelection = (name: string): name is keyof typeof selections => Object.hasOwn(selections, name)
+
+const isArchitecture = (name: string): name is Architecture.Architecture => Object.hasOwn(Architecture.debianName, name)
 
 const table = (images: Record<string, Record<string, string>>) =>
   Object.entries(images)
@@ -57,11 +62,14 @@ const report = (error: GuestError) =>
 const program = Effect.gen(function* () {
   const options = new Set(["--json", "--update"])
   const words = process.argv.slice(2).filter((word) => !options.has(word))
+  const place = words.indexOf("--arch")
+  const [, target = Architecture.host] = place < 0 ? [] : words.splice(place, 2)
   const [verb, selection = "all", ...rest] = words
-  if (verb !== "build" || !isSelection(selection) || rest.length > 0) {
+  if (verb !== "build" || !isSelection(selection) || !isArchitecture(target) || rest.length > 0) {
     return yield* Effect.zipRight(print(process.stderr, usage), exitWith(2))
   }
   const images = yield* selections[selection].pipe(
+    Effect.provideService(Architecture.Target, target),
     Effect.provideService(Updating, process.argv.includes("--update")),
     Effect.provide(StatusLine.layer)
   )

@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as Apt from "@capsa/guest/Apt"
+import * as Architecture from "@capsa/guest/Architecture"
 import * as GuestAgent from "@capsa/guest/GuestAgent"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
@@ -33,3 +34,22 @@ test("the same sources give the same bytes, wherever they lie", async () => {
     rmSync(folder, { recursive: true })
   }
 }, 120_000)
+
+const compilerForArm64 = "aarch64-linux-gnu-gcc"
+const noArm64 = Bun.which(compilerForArm64) === null ? ` — skipped: ${compilerForArm64} not installed` : ""
+
+test.skipIf(noArm64 !== "")(
+  `it is made for another processor, and known without being run${noArm64}`,
+  async () => {
+    const { program, provenance, version } = await run(
+      Effect.provideService(GuestAgent.agent, Architecture.Target, "arm64")
+    )
+    const header = readFileSync(program)
+    const forAarch64 = 183
+    expect([header.subarray(1, 4).toString(), header.readUInt16LE(18)]).toEqual(["ELF", forAarch64])
+    expect(header.includes("/lib/ld-")).toBe(false)
+    expect(version).toBe("0.1.0")
+    expect(provenance.compiler).toContain("aarch64")
+  },
+  120_000
+)

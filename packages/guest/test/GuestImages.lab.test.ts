@@ -6,6 +6,7 @@
 import { beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs"
 import { tmpdir } from "node:os"
+import * as Architecture from "@capsa/guest/Architecture"
 import * as GuestImages from "@capsa/guest/GuestImages"
 import * as TinyKernel from "@capsa/guest/TinyKernel"
 import * as BunContext from "@effect/platform-bun/BunContext"
@@ -28,7 +29,19 @@ const images = () =>
     )
   )
 
+const arm64Images = () =>
+  Effect.runPromise(
+    Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tinyArm64 }).pipe(
+      Effect.provideService(Architecture.Target, "arm64"),
+      Effect.provide(BunContext.layer)
+    )
+  )
+
+const toolsOfArm64 = ["qemu-system-aarch64", "aarch64-linux-gnu-gcc"].filter((tool) => Bun.which(tool) === null)
+const noArm64 = toolsOfArm64.length === 0 ? undefined : `${toolsOfArm64.join(" and ")} not installed`
+
 interface Boot {
+  readonly program?: string
   readonly machine: string
   readonly kernel: string
   readonly initrd?: string
@@ -43,12 +56,12 @@ interface Boot {
  * speed of the processor while the host is busy.
  */
 const boot = async (options: Boot) => {
-  const microvm = options.machine.startsWith("microvm")
+  const mmio = /^(microvm|virt)/.test(options.machine)
   const counted = options.machine === "microvm"
-  const hvc = ["-device", `virtio-serial-${microvm ? "device" : "pci"}`, "-device", "virtconsole,chardev=console"]
+  const hvc = ["-device", `virtio-serial-${mmio ? "device" : "pci"}`, "-device", "virtconsole,chardev=console"]
   const qemu = Bun.spawn(
     [
-      ...["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
+      ...[options.program ?? "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"],
       ...["-machine", options.machine, "-accel", "tcg", "-cpu", "max", "-m", "256"],
       ...(counted ? ["-smp", "1", "-icount", "shift=1"] : ["-smp", "2"]),
       ...["-kernel", options.kernel, ...(options.initrd === undefined ? [] : ["-initrd", options.initrd])],
@@ -100,7 +113,7 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
 
   test("every option of the fragment is in the kernel's configuration", () => {
     const config = readFileSync(built.tiny.config, "utf8")
-    expect(TinyKernel.notApplied(readFileSync(TinyKernel.fragmentFile, "utf8"), config)).toEqual([])
+    expect(TinyKernel.notApplied(readFileSync(TinyKernel.fragmentFile("x86_64"), "utf8"), config)).toEqual([])
   })
 
   test("the provenance has the hashes of the images", () => {
@@ -144,6 +157,30 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
       guest.type("reboot -f")
       expect(await guest.exited).toBe(0)
     })
+  }
+
+  for (const name of ["tiny", "debian"] as const) {
+    test.skipIf(noArm64 !== undefined)(
+      `${name} for arm64: init, prompt, nproc, reboot${noArm64 === undefined ? "" : ` — skipped: ${noArm64}`}`,
+      async () => {
+        const { initrd, kernel, kernelRelease } = (await arm64Images())[name]
+        if (name === "tiny") expect(statSync(initrd).size).toBeLessThan(1024 * 1024)
+        await using guest = await boot({
+          program: "qemu-system-aarch64",
+          machine: "virt",
+          kernel,
+          initrd,
+          console: "hvc0"
+        })
+        await guest.expect(/capsa: init\r\n/)
+        await guest.expect(/capsa# /)
+        guest.type('echo "<$(uname -rm) $(nproc)>"')
+        expect((await guest.expect(/<(\S+) aarch64 (\d+)>/)).slice(1, 3)).toEqual([kernelRelease, "2"])
+        guest.type("reboot -f")
+        expect(await guest.exited).toBe(0)
+      },
+      buildTimeoutMs
+    )
   }
 
   /** Boots the tiny kernel with the toolbox as its root. */

@@ -15,10 +15,9 @@ import * as DiskLocks from "@capsa/state/DiskLocks"
 import * as Lease from "@capsa/state/Lease"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { bootError, probeError } from "./internal/errors.ts"
+import { type Architecture, bootError, host, probeError } from "./internal/errors.ts"
 
-/** What the monitor can do on x86_64. @category models */
-export const capabilities: Capabilities = {
+const onX86: Capabilities = {
   architectures: ["x86_64"],
   kernels: ["bzImage", "vmlinux"],
   consoles: ["serial", "virtio"],
@@ -48,26 +47,44 @@ export const capabilities: Capabilities = {
   }
 }
 
+/** What the monitor can do on hosts of each architecture. @category models */
+export const capabilitiesOn: Readonly<Record<Architecture, Capabilities>> = {
+  x86_64: onX86,
+  arm64: { ...onX86, architectures: ["arm64"], kernels: ["Image"], discovery: ["firmware"] }
+}
+
+/** What it can do on a host of this architecture. @category models */
+export const capabilities: Capabilities = capabilitiesOn[host]
+
+/** What it can do on this host: a GICv2, the interrupt controller of older Arm processors, serves no more than eight. */
+const capabilitiesFor = ({ gic }: Native.Verdict): Capabilities =>
+  gic === 2 ? { ...capabilities, maxCpus: 8 } : capabilities
+
 const emulated = (instructionNs: number) =>
   new BackendError({
     reason: "Emulated",
     backend: "kvm",
     subject: "/dev/kvm",
     detail: `KVM is present but emulated: it interprets guest kernel code, at ${Math.round(instructionNs)} ns an instruction`,
-    hint: "Linux cannot boot on it. Use the QEMU backend (`--backend qemu`, `Qemu.layer()`), or a host whose processor offers VMX or SVM."
+    hint: `Linux cannot boot on it. Use the QEMU backend (\`--backend qemu\`, \`Qemu.layer()\`), or a host whose processor offers ${host === "arm64" ? "EL2" : "VMX or SVM"}.`
   })
 
-/** Fails unless guest kernel code runs on hardware; succeeds with the time one instruction takes, in nanoseconds. */
+/** Fails unless guest kernel code runs on hardware. */
 const verify = Effect.gen(function* () {
   const native = yield* Native.Native
   const verdict = yield* Effect.mapError(native.probe, probeError)
   if (verdict.kind === "emulated") return yield* emulated(verdict.instructionNs)
-  return verdict.instructionNs
+  return verdict
 })
 
 const nativeLayer = Layer.mapError<NativeError, BackendError>(probeError)(Native.layer)
 
 const ok = (check: string, detail: string): Finding => ({ check, status: "ok", detail })
+
+const interruptController = (gic: number): ReadonlyArray<Finding> => {
+  if (gic === 0) return []
+  return [ok("interrupt controller", gic === 2 ? "GICv2: a machine has at most 8 processors" : `GICv${gic}`)]
+}
 
 const failed = (error: BackendError): ReadonlyArray<Finding> => [
   { check: error.subject ?? "kvm", status: "failed", detail: error.message, fix: error.hint }
@@ -83,12 +100,13 @@ export const probe: Effect.Effect<ProbeReport> = verify.pipe(
   Effect.provide(nativeLayer),
   Effect.match({
     onFailure: (error): ProbeReport => ({ backend: "kvm", findings: failed(error), error }),
-    onSuccess: (instructionNs): ProbeReport => ({
+    onSuccess: ({ gic, instructionNs }): ProbeReport => ({
       backend: "kvm",
       findings: [
         ok("native library", "opened, its version and layout fit"),
         ok("/dev/kvm", "opened, a virtual machine was created"),
-        ok("guest code", `runs on hardware: ${instructionNs.toFixed(2)} ns an instruction`)
+        ok("guest code", `runs on hardware: ${instructionNs.toFixed(2)} ns an instruction`),
+        ...interruptController(gic)
       ]
     })
   }),
@@ -104,11 +122,11 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
   Backend,
   Effect.gen(function* () {
     const native = yield* Native.Native
-    yield* verify
+    const verdict = yield* verify
     return {
       name: "kvm",
       description: "KVM",
-      capabilities,
+      capabilities: capabilitiesFor(verdict),
       passedOver: [],
       boot: Effect.fnUntraced(function* (wanted) {
         const plan = yield* onlyKernel(wanted)

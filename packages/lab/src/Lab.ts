@@ -1,9 +1,10 @@
 /**
- * A machine in which `/dev/kvm` works, on a host where it does not: QEMU emulating a processor with AMD's
+ * A machine in which `/dev/kvm` works, on a host where it does not: QEMU emulating a processor with AMD's or Arm's
  * virtualisation, showing the host's own files.
  *
  * @since 0.1.0
  */
+import * as Architecture from "@capsa/guest/Architecture"
 import type { BuildContext } from "@capsa/guest/Cache"
 import * as Cache from "@capsa/guest/Cache"
 import * as Cpio from "@capsa/guest/Cpio"
@@ -21,7 +22,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as HostFiles from "./HostFiles.ts"
 import { commandArchive } from "./internal/commandArchive.ts"
-import { qemuArguments } from "./internal/qemuArguments.ts"
+import { boards, qemuArguments } from "./internal/qemuArguments.ts"
 import { LabError } from "./LabError.ts"
 import * as LabImage from "./LabImage.ts"
 
@@ -59,6 +60,12 @@ export interface LabOptions {
    * processor interrupts another that is entering a guest.
    */
   readonly cpus?: number
+  /** Default: the host's. */
+  readonly architecture?: Architecture.Architecture
+  /** Version of an arm64 lab's interrupt controller. Default: 3. */
+  readonly gic?: 2 | 3
+  /** A model of processor and its properties, as QEMU names them. Default: one that has what KVM and Bun need. */
+  readonly processor?: string
   /** Virtual time that counts instructions, on one processor: the same work takes the same time in every run. */
   readonly icount?: boolean
   /** With `icount`: timers tick every 4 ms, as they do without. A guest with much to do is lost less often, and timers are late. */
@@ -90,6 +97,9 @@ export interface LabRun {
  * cannot change them: what it writes is kept in memory. `/tmp`, `/run` and `/dev/shm` are new; there is no network but
  * `lo`. The command's environment also has `CAPSA_LAB=1`.
  *
+ * A lab of another architecture cannot run the host's programs: it has busybox and Bun, and of the host's files the
+ * working folder, the cache and the mounts.
+ *
  * @since 0.1.0
  * @category running
  */
@@ -100,15 +110,17 @@ export const runInLab: (options: LabOptions) => Effect.Effect<LabRun, LabError, 
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
     yield* Effect.forEach(options.mounts ?? [], checkMount, { discard: true })
-    yield* checkTools
+    const architecture = options.architecture ?? Architecture.host
+    yield* checkTools(boards[architecture].program)
     yield* stage("preparing the lab's kernel")
-    const image = yield* LabImage.image
-    const mounts = [...(options.mounts ?? []), ...(yield* behindMemory(options.workingFolder))]
+    const image = yield* Effect.provideService(LabImage.image, Architecture.Target, architecture)
+    const shown = yield* (image.root === "" ? behindMemory : needed)(options.workingFolder)
+    const mounts = [...(options.mounts ?? []), ...shown]
 
     yield* stage("starting the lab")
     const folder = yield* fs.makeTempDirectoryScoped({ prefix: "capsa-lab." })
     const file = (name: string) => path.join(folder, name)
-    const initrd = [yield* fs.readFile(image.initrd), Cpio.encode(commandArchive({ ...options, mounts }))]
+    const initrd = [yield* fs.readFile(image.initrd), Cpio.encode(commandArchive({ ...options, mounts }, image.root))]
     yield* fs.writeFile(file("initrd"), Buffer.concat(initrd))
     yield* Command.exitCode(Command.make("mkfifo", file("stdout"), file("stderr")))
     const hostFiles = yield* HostFiles.serve(folder)
@@ -123,7 +135,7 @@ export const runInLab: (options: LabOptions) => Effect.Effect<LabRun, LabError, 
         "setpriv",
         "--pdeathsig",
         "KILL",
-        ...qemuArguments(options, { ...image, hostFiles, folder, ticksKilohertz })
+        ...qemuArguments(options, { ...image, architecture, hostFiles, folder, ticksKilohertz })
       )
     )
     yield* stage("booting the lab")
@@ -165,14 +177,18 @@ export const runInLab: (options: LabOptions) => Effect.Effect<LabRun, LabError, 
 /** How much of the kernel's log an error carries, in characters. */
 const logTail = 6000
 
-/** Folders that the command needs and that new file systems in memory would hide. */
+/** Folders that the command needs, in their own places. */
+const needed = Effect.fnUntraced(function* (...folders: ReadonlyArray<string>) {
+  const fs = yield* FileSystem.FileSystem
+  const there = yield* Effect.filter([...folders, yield* cacheFolder], (folder) => fs.exists(folder))
+  return there.map((folder) => ({ host: folder, guest: folder }))
+})
+
+/** Those of them that new file systems in memory would hide. */
 const behindMemory = Effect.fnUntraced(function* (workingFolder: string) {
   const path = yield* Path.Path
-  const fs = yield* FileSystem.FileSystem
-  const needed = [workingFolder, yield* cacheFolder, path.dirname(process.execPath)]
-  const hidden = needed.filter((folder) => /^\/(tmp|run|dev\/shm)\//.test(folder))
-  const there = yield* Effect.filter(hidden, (folder) => fs.exists(folder))
-  return there.map((folder) => ({ host: folder, guest: folder }))
+  const mounts = yield* needed(workingFolder, path.dirname(process.execPath))
+  return mounts.filter(({ guest }) => /^\/(tmp|run|dev\/shm)\//.test(guest))
 })
 
 const cacheFolder = Effect.mapError(
@@ -195,15 +211,15 @@ const checkMount = Effect.fnUntraced(function* (mount: Mount) {
   })
 })
 
-const checkTools = Effect.suspend(() => {
-  const missing = ["qemu-system-x86_64", "setpriv", "unshare", "mkfifo"].filter((tool) => Bun.which(tool) === null)
+const checkTools = (qemu: string) => {
+  const missing = [qemu, "setpriv", "unshare", "mkfifo"].filter((tool) => Bun.which(tool) === null)
   if (missing.length === 0) return Effect.void
   return new LabError({
     reason: "ToolMissing",
     subject: missing.join(", "),
-    hint: "`bun run setup` installs them, or: apt-get install qemu-system-x86 util-linux coreutils"
+    hint: "`bun run setup` installs them, or: apt-get install qemu-system-x86 qemu-system-arm util-linux coreutils"
   })
-})
+}
 
 function lost(cause: unknown) {
   return new LabError({

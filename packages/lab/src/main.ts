@@ -1,4 +1,5 @@
-/** `bun run lab [--icount] [--memory MIB] [--cpus N] [--mount HOST:GUEST]… -- CMD ARGS…` */
+/** `bun run lab [--arch ARCHITECTURE] [--icount] [--memory MIB] [--cpus N] [--mount HOST:GUEST]… -- CMD ARGS…` */
+import { type Architecture, host } from "@capsa/guest/Architecture"
 import * as StatusLine from "@capsa/guest/StatusLine"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as BunRuntime from "@effect/platform-bun/BunRuntime"
@@ -12,11 +13,22 @@ import type { LabError } from "./LabError.ts"
 
 const repository = Bun.fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "")
 
-const environment = Object.fromEntries(
+const own = Object.fromEntries(
   Object.entries(process.env).flatMap(([name, value]) =>
     value !== undefined && /^(CAPSA_.*|CI|PATH|HOME)$/.test(name) ? [[name, value]] : []
   )
 )
+
+/** Programs of another architecture are in other places than the host's. */
+const environmentFor = (architecture: Architecture) =>
+  architecture === host
+    ? own
+    : {
+        HOME: "/root",
+        CAPSA_LIBRARY: `${repository}/native/build-aarch64/libcapsa.so`,
+        ...own,
+        PATH: "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
+      }
 
 const print = (text: string) => Effect.sync(() => void process.stderr.write(text))
 
@@ -33,6 +45,7 @@ const report = (error: LabError) =>
 const program = Effect.gen(function* () {
   const parsed = parseArguments(process.argv.slice(2))
   if (Either.isLeft(parsed)) return yield* Effect.zipRight(print(`${parsed.left}\n${usage}`), exitWith(2))
+  const environment = environmentFor(parsed.right.architecture)
   const run = yield* Lab.runInLab({ ...parsed.right, workingFolder: repository, environment, output: "inherit" }).pipe(
     Effect.tap((run) => run.started),
     Effect.provide(StatusLine.layer)

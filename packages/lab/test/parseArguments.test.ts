@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test"
+import { host } from "@capsa/guest/Architecture"
 import * as Either from "effect/Either"
 import { parseArguments } from "../src/internal/parseArguments.ts"
 
@@ -25,7 +26,18 @@ test("options come before the command, whose own options are left alone", () => 
       { host: "/a", guest: "/b" },
       { host: "/c", guest: "/d" }
     ],
+    architecture: host,
+    gic: 3,
     command: ["sh", "--icount"]
+  })
+})
+
+test("an arm64 lab has options of its own", () => {
+  const words = ["--arch", "aarch64", "--gic", "2", "--processor", "cortex-a72", "--", "ls"]
+  expect(Either.getOrThrow(parseArguments(words))).toMatchObject({
+    architecture: "arm64",
+    gic: 2,
+    processor: "cortex-a72"
   })
 })
 
@@ -40,7 +52,8 @@ test.each([
   [["--memory"], "--memory"],
   [["--cpus", "0", "--", "ls"], "--cpus 0"],
   [["--mount", "/a", "--", "ls"], "--mount /a"],
-  [["--arch", "aarch64", "--", "ls"], "--arch aarch64"],
+  [["--arch", "riscv64", "--", "ls"], "--arch riscv64"],
+  [["--gic", "4", "--", "ls"], "--gic 4"],
   [["--nosuch", "1", "--", "ls"], "--nosuch"]
 ])("%j is refused", (words, cause) => {
   expect(Either.getOrThrow(Either.flip(parseArguments(words)))).toContain(cause)

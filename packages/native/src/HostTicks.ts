@@ -1,6 +1,6 @@
 /** The counter of the host's processor that an emulator shows to its guests as their own. */
 import * as Effect from "effect/Effect"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import { type Functions, load } from "./Library.ts"
 
 interface Reading {
@@ -20,12 +20,16 @@ const read = (call: Functions): Effect.Effect<Reading> =>
   })
 
 /**
- * How fast it counts, in kHz; measured in some 20 milliseconds. None where the native library is not there: a guest then
- * has to find out by itself, which goes wrong on a busy host.
+ * How fast it counts, in kHz; measured in some 20 milliseconds. None where the native library is not there, or the host is
+ * no x86_64, whose counter alone is shown to guests: a guest then has to find out by itself, which goes wrong on a busy host.
  *
  * @category getters
  */
-export const kilohertz: Effect.Effect<Option.Option<number>> = Effect.gen(function* () {
+export const kilohertz: Effect.Effect<Option.Option<number>> = Effect.suspend(() =>
+  process.arch === "x64" ? measured : Effect.succeed(Option.none())
+)
+
+const measured = Effect.gen(function* () {
   const call = yield* load
   const first = yield* read(call)
   yield* Effect.sleep(span)

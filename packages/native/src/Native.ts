@@ -7,12 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { attend, type Turn } from "./internal/attend.ts"
-import { type Inbox, makeInbox, receive } from "./internal/inbox.ts"
+import { type Inbox, makeInbox, type ProbeRecord, receive } from "./internal/inbox.ts"
 import {
   consoleKind,
   discoveryKind,
   diskFlag,
-  type ErrorRecord,
   machineFlag,
   makeDrained,
   makeErrorBuffer,
@@ -33,6 +32,8 @@ export interface Verdict {
   readonly kind: "hardware" | "emulated"
   /** Time one guest kernel instruction took, in nanoseconds. */
   readonly instructionNs: number
+  /** On arm64, the version of the interrupt controller that machines get; 0 elsewhere. */
+  readonly gic: number
 }
 
 /** Where a machine keeps what has a name on disk. @category models */
@@ -223,9 +224,9 @@ const makeAdopt = (library: Library, inboxes: Map<number, Inbox>, isClosing: () 
     )
 }
 
-const verdictOf = (kind: string, value: number, error: ErrorRecord): Effect.Effect<Verdict, NativeError> =>
+const verdictOf = ({ error, gic, kind, value }: ProbeRecord): Effect.Effect<Verdict, NativeError> =>
   kind === "hardware" || kind === "emulated"
-    ? Effect.succeed({ kind, instructionNs: value / 1000 })
+    ? Effect.succeed({ kind, gic, instructionNs: value / 1000 })
     : Effect.fail(fromRecord(error))
 
 /** @category layers */
@@ -250,7 +251,7 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
       probe: Effect.scoped(
         adopt((handle, error) => call.capsa_probe(instance, handle, error)).pipe(
           Effect.flatMap((inbox) => Deferred.await(inbox.probed)),
-          Effect.flatMap(({ kind, value, error }) => verdictOf(kind, value, error))
+          Effect.flatMap(verdictOf)
         )
       ).pipe(Effect.withSpan("Native.probe")),
       boot: Effect.fn("Native.boot")(function* (plan: KernelPlan, paths: MachinePaths = {}) {

@@ -11,6 +11,7 @@
 #include "cpuid.h"
 #include "entry_state.h"
 #include "error.h"
+#include "kvm.h"
 #include "layout.h"
 
 enum {
@@ -41,25 +42,6 @@ enum {
 	FPU_MXCSR = 0x1f80,
 };
 
-/* The error of a KVM call: whether the host failed or lacks something. */
-static enum capsa_status kvm_setup_error(struct capsa_error *error,
-					 int system_errno,
-					 const char *operation)
-{
-	switch (system_errno) {
-	case EINVAL:
-	case ENOTTY:
-	case ENXIO:
-	case EOPNOTSUPP:
-		return error_set(
-			error, CAPSA_STATUS_DEVICE_UNUSABLE, system_errno,
-			operation, "/dev/kvm", NULL,
-			"the hypervisor refuses a call that is needed");
-	default:
-		return error_system(error, system_errno, operation, "/dev/kvm");
-	}
-}
-
 /* On success *out is the caller's to free, with room for what is added. */
 static enum capsa_status kvm_setup_read_cpuid(int kvm_fd,
 					      struct kvm_cpuid2 **out,
@@ -82,10 +64,10 @@ static enum capsa_status kvm_setup_read_cpuid(int kvm_fd,
 		failure = errno;
 		free(cpuid);
 		if (failure != E2BIG)
-			return kvm_setup_error(error, failure,
-					       "KVM_GET_SUPPORTED_CPUID");
+			return kvm_error(error, failure,
+					 "KVM_GET_SUPPORTED_CPUID");
 	}
-	return kvm_setup_error(error, E2BIG, "KVM_GET_SUPPORTED_CPUID");
+	return kvm_error(error, E2BIG, "KVM_GET_SUPPORTED_CPUID");
 }
 
 /* The most that addresses of this width reach around the device hole. */
@@ -138,7 +120,7 @@ static enum capsa_status kvm_setup_no_pmu(int vm_fd, struct capsa_error *error)
 	if (offered < 0 || !(offered & KVM_PMU_CAP_DISABLE))
 		return CAPSA_STATUS_OK;
 	if (ioctl(vm_fd, KVM_ENABLE_CAP, &disable) < 0)
-		return kvm_setup_error(error, errno, "KVM_CAP_PMU_CAPABILITY");
+		return kvm_error(error, errno, "KVM_CAP_PMU_CAPABILITY");
 	return CAPSA_STATUS_OK;
 }
 
@@ -156,15 +138,22 @@ static enum capsa_status kvm_setup_pics(int vm_fd, struct capsa_error *error)
 		struct kvm_irqchip chip = { .chip_id = chips[i] };
 
 		if (ioctl(vm_fd, KVM_GET_IRQCHIP, &chip) < 0)
-			return kvm_setup_error(error, errno, "KVM_GET_IRQCHIP");
+			return kvm_error(error, errno, "KVM_GET_IRQCHIP");
 		chip.chip.pic.imr = 0xff;
 		if (ioctl(vm_fd, KVM_SET_IRQCHIP, &chip) < 0)
-			return kvm_setup_error(error, errno, "KVM_SET_IRQCHIP");
+			return kvm_error(error, errno, "KVM_SET_IRQCHIP");
 	}
 	return CAPSA_STATUS_OK;
 }
 
-enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
+unsigned long arch_vm_type(int kvm_fd, uint64_t memory_bytes)
+{
+	(void)kvm_fd;
+	(void)memory_bytes;
+	return 0; /* there is but one */
+}
+
+enum capsa_status arch_vm_setup(int vm_fd, struct arch_shape *shape,
 				struct capsa_error *error)
 {
 	uint64_t identity_map = X86_IDENTITY_MAP;
@@ -173,20 +162,28 @@ enum capsa_status arch_vm_setup(int vm_fd, const struct arch_shape *shape,
 	enum capsa_status status;
 
 	if (ioctl(vm_fd, KVM_SET_TSS_ADDR, (unsigned long)X86_TSS_ADDRESS) < 0)
-		return kvm_setup_error(error, errno, "KVM_SET_TSS_ADDR");
+		return kvm_error(error, errno, "KVM_SET_TSS_ADDR");
 	if (ioctl(vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0)
-		return kvm_setup_error(error, errno,
-				       "KVM_SET_IDENTITY_MAP_ADDR");
+		return kvm_error(error, errno, "KVM_SET_IDENTITY_MAP_ADDR");
 	if (ioctl(vm_fd, KVM_CREATE_IRQCHIP, 0) < 0)
-		return kvm_setup_error(error, errno, "KVM_CREATE_IRQCHIP");
+		return kvm_error(error, errno, "KVM_CREATE_IRQCHIP");
 	status = kvm_setup_pics(vm_fd, error);
 	if (status != CAPSA_STATUS_OK)
 		return status;
 	/* Hardware-reduced ACPI tells kernels that there is no such timer. */
 	if (shape->discovery == CAPSA_DISCOVERY_CMDLINE &&
 	    ioctl(vm_fd, KVM_CREATE_PIT2, &pit) < 0)
-		return kvm_setup_error(error, errno, "KVM_CREATE_PIT2");
+		return kvm_error(error, errno, "KVM_CREATE_PIT2");
 	return kvm_setup_no_pmu(vm_fd, error);
+}
+
+enum capsa_status arch_vm_complete(int vm_fd, const struct arch_shape *shape,
+				   struct capsa_error *error)
+{
+	(void)vm_fd;
+	(void)shape;
+	(void)error;
+	return CAPSA_STATUS_OK; /* KVM has made the local controllers */
 }
 
 static enum capsa_status kvm_setup_cpuid(int kvm_fd, int vcpu_fd,
@@ -207,7 +204,7 @@ static enum capsa_status kvm_setup_cpuid(int kvm_fd, int vcpu_fd,
 		return status;
 	cpuid_edit(cpuid, &cpu);
 	if (ioctl(vcpu_fd, KVM_SET_CPUID2, cpuid) < 0)
-		status = kvm_setup_error(error, errno, "KVM_SET_CPUID2");
+		status = kvm_error(error, errno, "KVM_SET_CPUID2");
 	free(cpuid);
 	return status;
 }
@@ -234,7 +231,7 @@ static enum capsa_status kvm_setup_msrs(int vcpu_fd, struct capsa_error *error)
 	memcpy(msrs.entries, entries, sizeof(entries));
 	set = ioctl(vcpu_fd, KVM_SET_MSRS, &msrs);
 	if (set < 0)
-		return kvm_setup_error(error, errno, "KVM_SET_MSRS");
+		return kvm_error(error, errno, "KVM_SET_MSRS");
 	if (set == COUNT)
 		return CAPSA_STATUS_OK;
 	(void)snprintf(field, sizeof(field), "msr 0x%x", entries[set].index);
@@ -250,11 +247,11 @@ static enum capsa_status kvm_setup_lapic(int vcpu_fd, struct capsa_error *error)
 	struct kvm_lapic_state lapic;
 
 	if (ioctl(vcpu_fd, KVM_GET_LAPIC, &lapic) < 0)
-		return kvm_setup_error(error, errno, "KVM_GET_LAPIC");
+		return kvm_error(error, errno, "KVM_GET_LAPIC");
 	memcpy(lapic.regs + LAPIC_LINT0, &lint0, sizeof(lint0));
 	memcpy(lapic.regs + LAPIC_LINT1, &lint1, sizeof(lint1));
 	if (ioctl(vcpu_fd, KVM_SET_LAPIC, &lapic) < 0)
-		return kvm_setup_error(error, errno, "KVM_SET_LAPIC");
+		return kvm_error(error, errno, "KVM_SET_LAPIC");
 	return CAPSA_STATUS_OK;
 }
 
@@ -266,16 +263,17 @@ static enum capsa_status kvm_setup_entry(int vcpu_fd,
 	struct kvm_sregs sregs;
 
 	if (ioctl(vcpu_fd, KVM_GET_SREGS, &sregs) < 0)
-		return kvm_setup_error(error, errno, "KVM_GET_SREGS");
+		return kvm_error(error, errno, "KVM_GET_SREGS");
 	entry_state_system_registers(entry, &sregs);
 	if (ioctl(vcpu_fd, KVM_SET_SREGS, &sregs) < 0)
-		return kvm_setup_error(error, errno, "KVM_SET_SREGS");
+		return kvm_error(error, errno, "KVM_SET_SREGS");
 	if (ioctl(vcpu_fd, KVM_SET_REGS, &regs) < 0)
-		return kvm_setup_error(error, errno, "KVM_SET_REGS");
+		return kvm_error(error, errno, "KVM_SET_REGS");
 	return CAPSA_STATUS_OK;
 }
 
-enum capsa_status arch_vcpu_setup(int kvm_fd, int vcpu_fd, uint32_t index,
+enum capsa_status arch_vcpu_setup(int kvm_fd, int vm_fd, int vcpu_fd,
+				  uint32_t index,
 				  const struct arch_shape *shape,
 				  const struct arch_entry *entry,
 				  struct capsa_error *error)
@@ -283,6 +281,7 @@ enum capsa_status arch_vcpu_setup(int kvm_fd, int vcpu_fd, uint32_t index,
 	const struct kvm_fpu fpu = { .fcw = FPU_CONTROL, .mxcsr = FPU_MXCSR };
 	enum capsa_status status;
 
+	(void)vm_fd;
 	/* First, because it decides which other registers exist. */
 	status = kvm_setup_cpuid(kvm_fd, vcpu_fd, index, shape, error);
 	if (status == CAPSA_STATUS_OK)
@@ -292,7 +291,7 @@ enum capsa_status arch_vcpu_setup(int kvm_fd, int vcpu_fd, uint32_t index,
 	if (status != CAPSA_STATUS_OK)
 		return status;
 	if (ioctl(vcpu_fd, KVM_SET_FPU, &fpu) < 0)
-		return kvm_setup_error(error, errno, "KVM_SET_FPU");
+		return kvm_error(error, errno, "KVM_SET_FPU");
 	/* The others wait, uninitialised, for the guest's start-up message. */
 	if (index > 0)
 		return CAPSA_STATUS_OK;

@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import { run } from "../Command.ts"
-import { type Build, make } from "../Native.ts"
+import { arm64, arm64Missing, type Build, make } from "../Native.ts"
 import { type Check, type Finding, findingsOf } from "./Check.ts"
 
 const compilers: ReadonlyArray<Build> = [
@@ -21,12 +21,15 @@ const inTree = (findings: ReadonlyArray<Finding>, root: string): ReadonlyArray<F
     what
   }))
 
+/** On both architectures, where there is a compiler for the other. */
+const builds = (): ReadonlyArray<Build> => (arm64Missing() === undefined ? [...compilers, arm64] : compilers)
+
 /** What the compilers say. */
 export const compile: Check = {
   name: "c-compile",
   run: async (tree) => {
     const findings: Array<Finding> = []
-    for (const build of compilers) {
+    for (const build of builds()) {
       const made = await make(build, ["all", "tests"], () => {}, tree.root)
       findings.push(...findingsOf(`make ${build.variables.join(" ")}`, made, pattern))
     }
@@ -38,7 +41,12 @@ export const compile: Check = {
 export const tidy: Check = {
   name: "c-lint",
   run: async (tree) => {
-    const linted = await run(["make", "-C", "native", "lint"], { cwd: tree.root })
-    return inTree(findingsOf("make lint", linted, pattern), tree.root)
+    const architectures = arm64Missing() === undefined ? [[], ["ARCH=aarch64"]] : [[]]
+    const findings: Array<Finding> = []
+    for (const variables of architectures) {
+      const linted = await run(["make", "-C", "native", "lint", ...variables], { cwd: tree.root })
+      findings.push(...findingsOf(["make lint", ...variables].join(" "), linted, pattern))
+    }
+    return inTree(findings, tree.root)
   }
 }

@@ -72,12 +72,17 @@ const reportMark = "----- capsa test report -----"
 // The lab shows the checkout read-only and shares no other folder for writing, so the report comes out by stdout.
 const labScript = `bun test "$@"; status=$?; echo; echo "${reportMark}"; cat /tmp/junit.xml; exit $status`
 
-/** Runs test files in the lab, all in one machine. */
-export const bunTestInLab = async (options: BunTestOptions, watch: Watch): Promise<Results> => {
+/** Runs test files in the lab, all in one machine, which may be of another kind. */
+export const bunTestInLab = async (
+  options: BunTestOptions,
+  watch: Watch,
+  { memoryMib = labMemoryMib, words = [] }: { readonly memoryMib?: number; readonly words?: ReadonlyArray<string> } = {}
+): Promise<Results> => {
   if (options.files.length === 0) return failed("there is no such test file")
   const env = Object.entries(options.env ?? {}).map(([name, value]) => `${name}=${value}`)
   const command = ["env", ...env, "sh", "-c", labScript, "sh", ...argumentsFor(options, "/tmp/junit.xml")]
-  const lab = [process.execPath, "packages/lab/src/main.ts", "--memory", String(labMemoryMib), "--", ...command]
+  const size = ["--memory", String(memoryMib)]
+  const lab = [process.execPath, "packages/lab/src/main.ts", ...words, ...size, "--", ...command]
   const count = counting(watch)
   let isReport = false
   const onLine = (line: string) => {

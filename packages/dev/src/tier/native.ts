@@ -7,7 +7,7 @@ import { mkdir } from "node:fs/promises"
 import { basename, join } from "node:path"
 import { run } from "../Command.ts"
 import { cache } from "../Folders.ts"
-import { type Build, fuzzPrograms, make, ordinary } from "../Native.ts"
+import { arm64, arm64Missing, type Build, fuzzPrograms, make, ordinary } from "../Native.ts"
 import { Slots } from "../Slots.ts"
 import { parseCoverage } from "./Coverage.ts"
 import { failed, prefix, type Results, sum, withExit } from "./Results.ts"
@@ -36,17 +36,31 @@ export const native: Tier = {
   run: async (watch) => {
     const parts: Array<Results> = []
     for (const { name, build } of variants) parts.push(prefix(name, await testVariant(name, build, watch)))
+    parts.push(prefix("arm64", await testArm64(watch)))
     parts.push(prefix("fuzz", await fuzz(watch)))
     parts.push(prefix("coverage", await coverage(watch)))
     return sum(parts)
   }
 }
 
-const testVariant = async (name: string, build: Build, watch: Watch): Promise<Results> => {
+/** On an emulated processor, unless the host's own is of this kind, which the other variants are for then. */
+const testArm64 = async (watch: Watch): Promise<Results> => {
+  if (process.arch === "arm64") return { passed: 0, failures: [], skips: [] }
+  const cause = arm64Missing()
+  if (cause !== undefined) return { passed: 0, failures: [], skips: [{ test: "all C tests", cause }] }
+  return testVariant("arm64", arm64, watch, ["RUN=qemu-aarch64-static -L /usr/aarch64-linux-gnu"])
+}
+
+const testVariant = async (
+  name: string,
+  build: Build,
+  watch: Watch,
+  variables: ReadonlyArray<string> = []
+): Promise<Results> => {
   const broken = await compile(build, ["tests"], watch)
   if (broken !== undefined) return broken
   watch.report(`testing ${name}`)
-  const argv = ["make", "-C", "native", "test", `BUILD=${build.folder}`, ...build.variables]
+  const argv = ["make", "-C", "native", "test", `BUILD=${build.folder}`, ...build.variables, ...variables]
   const settings = { env: { UBSAN_OPTIONS: "print_stacktrace=1" }, onLine: watch.log, timeoutMs }
   const finished = await run([...(name === "thread" ? await fixedAddresses() : []), ...argv], settings)
   return withExit("make test", finished.exitCode, parseTap(finished.stdout))

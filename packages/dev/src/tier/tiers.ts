@@ -10,6 +10,7 @@ import { Progress } from "../Progress.ts"
 import { Slots } from "../Slots.ts"
 import { open } from "../Tree.ts"
 import { bunTest, bunTestInLab, testFiles } from "./BunTest.ts"
+import { labArm64 } from "./labArm64.ts"
 import { native } from "./native.ts"
 import { failed, prefix, type Results, sum } from "./Results.ts"
 import type { Tier, Watch } from "./Tier.ts"
@@ -21,6 +22,7 @@ const isMachineTest = (file: string): boolean => file.endsWith(".machine.test.ts
 const isNetworkTest = (file: string): boolean => /\/(conformance|network|switch)\.machine\.test\.ts$/.test(file)
 const isQemuTest = (file: string): boolean => file.endsWith(".qemu.test.ts")
 const isLabTest = (file: string): boolean => file.endsWith(".lab.test.ts")
+const isArm64Test = (file: string): boolean => file.endsWith(".arm64.test.ts")
 const isKvmTest = (file: string): boolean => file.endsWith(".kvm.test.ts")
 
 /** Everything of `bun run check`; each check is a test. */
@@ -44,7 +46,7 @@ const check: Tier = {
 const unit: Tier = {
   name: "unit",
   run: (watch) => {
-    const others = [isMachineTest, isQemuTest, isLabTest, isKvmTest]
+    const others = [isMachineTest, isQemuTest, isLabTest, isKvmTest, isArm64Test]
     const files = testFiles().filter((file) => !others.some((is) => is(file)))
     return bunTest({ files, testTimeoutMs: 30_000, timeoutMs: 15 * minute, parallel: 2 }, watch)
   }
@@ -96,4 +98,4 @@ const watchOf = (name: string, { log, report }: Watch): Watch => ({
 })
 
 /** All tiers, in the order in which they run. */
-export const tiers: ReadonlyArray<Tier> = [check, unit, native, machines, lab]
+export const tiers: ReadonlyArray<Tier> = [check, unit, native, machines, lab, labArm64]

@@ -3,6 +3,7 @@ import * as Command from "@effect/platform/Command"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
+import * as Architecture from "../Architecture.ts"
 import * as Cache from "../Cache.ts"
 import { GuestError } from "../GuestError.ts"
 import { run } from "./run.ts"
@@ -24,15 +25,22 @@ APT::Sandbox::User "root";
 #clear APT::Update::Post-Invoke-Success;
 `
 
+/** Makes apt take the system for one of this architecture. */
+const configurationFor = (architecture: Architecture.Architecture): string => {
+  if (architecture === Architecture.host) return configuration
+  const name = Architecture.debianName[architecture]
+  return `${configuration}APT::Architecture "${name}";\nAPT::Architectures { "${name}"; };\n`
+}
+
 /** `sources`: instead of the system's own, by the names of their files. */
-const make = Effect.fnUntraced(function* (name: string, sources?: ReadonlyMap<string, string>) {
+const make = Effect.fnUntraced(function* (name: string, settled: string, sources?: ReadonlyMap<string, string>) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const folder = yield* Cache.entry(name, [configuration, ...(sources ?? []).values()].flat(), (folder) =>
+  const folder = yield* Cache.entry(name, [settled, ...(sources ?? []).values()].flat(), (folder) =>
     Effect.gen(function* () {
       yield* fs.makeDirectory(path.join(folder, "lists", "partial"), { recursive: true })
       yield* fs.makeDirectory(path.join(folder, "archives", "partial"), { recursive: true })
-      yield* fs.writeFileString(path.join(folder, "apt.conf"), configuration)
+      yield* fs.writeFileString(path.join(folder, "apt.conf"), settled)
       // Nothing counts as installed, so the answer depends on the sources alone.
       yield* fs.writeFileString(path.join(folder, "status"), "")
       yield* fs.makeDirectory(path.join(folder, "sources"))
@@ -61,7 +69,7 @@ const make = Effect.fnUntraced(function* (name: string, sources?: ReadonlyMap<st
   } satisfies AptState
 })
 
-export const ofPackages = make("apt")
+export const ofPackages = Effect.flatMap(Architecture.Target, (target) => make("apt", configurationFor(target)))
 
 /** apt's two ways to write down sources, asking for source code instead of packages. */
 export const asSource: Readonly<Record<string, (text: string) => string>> = {
@@ -86,8 +94,8 @@ const systemSources = Effect.gen(function* () {
   return new Map(found.flat())
 })
 
-/** The system's sources need not ask for source code, which is a long list. */
-export const ofSources = Effect.flatMap(systemSources, (sources) => make("apt-source", sources))
+/** The system's sources need not ask for source code, which is a long list, and the same for all architectures. */
+export const ofSources = Effect.flatMap(systemSources, (sources) => make("apt-source", configuration, sources))
 
 /** Fetches the lists anew, and gives what apt complained about. */
 export const update = Effect.fnUntraced(function* ({ options, lock }: AptState) {

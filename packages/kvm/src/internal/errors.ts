@@ -2,10 +2,28 @@
 import { BackendError, type BackendErrorReason, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import { DeviceFailure, type NativeError, type NativeStatus } from "@capsa/native"
 
+/** Architectures of hosts that the monitor runs on. */
+export type Architecture = "x86_64" | "arm64"
+
+export const host: Architecture = process.arch === "arm64" ? "arm64" : "x86_64"
+
+const deviceMissing: Readonly<Record<Architecture, string>> = {
+  x86_64:
+    "Load the module (`sudo modprobe kvm-intel` or `kvm-amd`) and switch virtualisation on in the firmware; in a virtual machine, ask its host for nested virtualisation. Without KVM use the QEMU backend.",
+  arm64:
+    "The kernel has KVM only if it was started at exception level 2: see `dmesg | grep -i kvm` (`HYP mode not available` says that it was not). On hardware, look for a firmware that starts it so; a virtual machine needs nested virtualisation, which few hosts offer. Without KVM use the QEMU backend."
+}
+
+const kernelInvalid: Readonly<Record<Architecture, string>> = {
+  x86_64: "Give a Linux bzImage (boot protocol 2.12 or newer, 64-bit) or an uncompressed ELF vmlinux for x86_64.",
+  arm64:
+    "Give an uncompressed, little-endian Image of Linux for arm64; `gunzip` makes one of an Image.gz, which many distributions call vmlinuz."
+}
+
 const backendMeanings: Partial<Record<NativeStatus, DeviceFailure.Meaning<BackendErrorReason>>> = {
   DeviceMissing: {
     reason: "DeviceMissing",
-    hint: "Load the module (`sudo modprobe kvm-intel` or `kvm-amd`) and switch virtualisation on in the firmware; in a virtual machine, ask its host for nested virtualisation. Without KVM use the QEMU backend."
+    hint: deviceMissing[host]
   },
   DeviceDenied: {
     reason: "PermissionDenied",
@@ -41,7 +59,7 @@ const bootMeanings: Partial<Record<NativeStatus, DeviceFailure.Meaning<VmBootErr
   KernelFile: { reason: "KernelUnreadable", hint: "Check that boot.kernel names a readable file." },
   KernelInvalid: {
     reason: "KernelInvalid",
-    hint: "Give a Linux bzImage (boot protocol 2.12 or newer, 64-bit) or an uncompressed ELF vmlinux for x86_64."
+    hint: kernelInvalid[host]
   },
   InitrdFile: { reason: "InitrdUnreadable", hint: "Check that boot.initrd names a readable file." },
   InitrdInvalid: { reason: "InitrdInvalid", hint: "Give the machine more memory, or a smaller initrd." },

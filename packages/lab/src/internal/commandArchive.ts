@@ -1,8 +1,8 @@
 import type { Entry } from "@capsa/guest/Cpio"
 import type { LabOptions } from "../Lab.ts"
 
-/** The files by which the lab's init learns what to show and what to run. */
-export const commandArchive = (options: LabOptions): ReadonlyArray<Entry> => {
+/** The files by which the lab's init learns where to run what, and what to show there. */
+export const commandArchive = (options: LabOptions, root: string): ReadonlyArray<Entry> => {
   const shown = (options.mounts ?? []).map((mount) => `show ${quote(mount.host)} ${quote(mount.guest)}\n`)
   const variables = { ...options.environment, CAPSA_LAB: "1" }
   const environment = Object.entries(variables).map(([key, value]) => quote(`${key}=${value}`))
@@ -16,6 +16,7 @@ export const commandArchive = (options: LabOptions): ReadonlyArray<Entry> => {
   ]
   return [
     { type: "folder", path: "lab" },
+    { type: "file", path: "lab/root-of-host", content: text.encode(`${root}\n`) },
     { type: "file", path: "lab/settings", content: text.encode(shown.join("")) },
     { type: "file", path: "lab/command", content: text.encode(`${command.join(" ")}\n`) }
   ]

@@ -13,6 +13,7 @@ const outputChunks = 64
 
 export interface ProbeRecord {
   readonly kind: string
+  readonly gic: number
   readonly value: number
   readonly error: ErrorRecord
 }
@@ -107,7 +108,12 @@ const take = (inbox: Inbox, event: EventRecord) => {
     case eventKind.probed:
       return Deferred.unsafeDone(
         inbox.probed,
-        Effect.succeed({ kind: verdictNames[event.code] ?? "", value: event.value, error: event.error })
+        Effect.succeed({
+          kind: verdictNames[event.code] ?? "",
+          gic: event.gic,
+          value: event.value,
+          error: event.error
+        })
       )
     case eventKind.released:
       inbox.gone = true

@@ -56,6 +56,7 @@ const lines = {
   capsa_event: [0, 544],
   "capsa_event.kind": [4, 4],
   "capsa_event.code": [8, 4],
+  "capsa_event.gic": [12, 4],
   "capsa_event.time_ns": [16, 8],
   "capsa_event.value": [24, 8],
   "capsa_event.error": [32, 512],
@@ -180,6 +181,7 @@ export const makeErrorBuffer = () => {
 export interface EventRecord {
   readonly kind: number
   readonly code: number
+  readonly gic: number
   readonly timeMs: number
   readonly value: number
   readonly error: ErrorRecord
@@ -196,6 +198,7 @@ export const makeDrained = () => {
     return {
       kind: view.getUint32(base + offsetOf("capsa_event.kind"), true),
       code: view.getUint32(base + offsetOf("capsa_event.code"), true),
+      gic: view.getUint32(base + offsetOf("capsa_event.gic"), true),
       timeMs: Number(view.getBigUint64(base + offsetOf("capsa_event.time_ns"), true)) / 1e6,
       value: Number(view.getBigUint64(base + offsetOf("capsa_event.value"), true)),
       error: readError(view, base + offsetOf("capsa_event.error"))
@@ -258,7 +261,7 @@ export const makeStats = () => {
 }
 
 /** Values of the enums of capsa.h that this side uses. */
-export const abiVersion = 4
+export const abiVersion = 5
 export const consoleKind = { serial: 1, virtio: 2 } as const
 export const discoveryKind = { firmware: 1, cmdline: 2 } as const
 export const machineFlag = { balloon: 1 } as const

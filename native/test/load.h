@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Loads a kernel file into guest memory and keeps what came of it. */
+/*
+ * Loads a kernel file, of the architecture's kernel_files.h, into guest memory
+ * and keeps what came of it.
+ */
 #ifndef CAPSA_TEST_LOAD_H
 #define CAPSA_TEST_LOAD_H
 
@@ -15,14 +18,6 @@
 
 #define MIB         (1ull << 20)
 #define MEMORY_SIZE (64 * MIB)
-
-/* Where in a kernel file a field is. */
-#define HDR(field)     offsetof(struct boot_params, hdr.field)
-#define EHDR(field)    offsetof(struct elf_kernel_file, header.field)
-#define PHDR(n, field) offsetof(struct elf_kernel_file, segments[n].field)
-#define NOTE(n, field)                                                         \
-	(TEST_ELF_NOTES + (n) * sizeof(struct elf_note_file) +                 \
-	 offsetof(struct elf_note_file, field))
 
 /* One load: what goes in and what comes out. */
 struct load {
@@ -88,17 +83,6 @@ static inline uint64_t guest_number(const struct load *load, uint64_t address,
 
 	CHECK(memory_read(&load->memory, address, &value, size) == 0);
 	return value;
-}
-
-/* No byte of the tables below 1 MiB. */
-static inline bool low_tables_are_untouched(const struct load *load)
-{
-	const uint8_t *low = memory_at(&load->memory, 0, MIB);
-
-	for (uint64_t i = 0; i < MIB; i++)
-		if (low[i] != 0)
-			return false;
-	return true;
 }
 
 /* Printed where it differs, so that a table's row can be found. */
