@@ -1,11 +1,12 @@
 /** Every reason that takes a guest, from its real cause, on QEMU; and what boots that fail tell. */
 import { describe, expect } from "bun:test"
 import { join } from "node:path"
-import { Backend, type BootPlan, type VmConfig } from "@capsa/core"
+import { Backend, type KernelPlan, type VmConfig } from "@capsa/core"
 import * as Failure from "@capsa/core/Failure"
 import { GuestImages } from "@capsa/guest"
 import * as Cpio from "@capsa/guest/Cpio"
 import { Qemu } from "@capsa/qemu"
+import * as VariablesLock from "@capsa/state/VariablesLock"
 import { live, planOf } from "@capsa/testing"
 import { type Cause, type ofGuests, produces } from "@capsa/testing/failures"
 import { processesWith } from "@capsa/testing/processes"
@@ -57,10 +58,26 @@ const launchImages = (kernel: string, initrd: string) =>
   })
 
 /** A plan that no configuration would lead to. */
-const bootPlan = (more: Partial<BootPlan>) =>
+const bootPlan = (more: Partial<KernelPlan>) =>
   Effect.flatMap(Backend, ({ boot }) =>
     boot(planOf({ kernel, initrd, cmdline: "console=ttyS0 reboot=k panic=-1", ...more }))
   )
+
+/** Boots firmware, or what passes for it, whose variables are in a file of this size. */
+const bootFirmware = Effect.fnUntraced(function* (
+  bytes: number,
+  before: typeof VariablesLock.take = () => Effect.void
+) {
+  const flash = yield* file("flash", new Uint8Array(4096))
+  const variables = yield* file("variables", new Uint8Array(bytes))
+  yield* before(variables)
+  const { cmdline: _, kernel: __, ...machine } = planOf()
+  const plan = { ...machine, firmware: "uefi", variables, console: "serial", discovery: "firmware" } as const
+  return yield* Effect.provide(
+    Effect.flatMap(Backend, ({ boot }) => boot(plan)),
+    Qemu.layer({ firmware: { code: flash, variables: flash } })
+  )
+})
 
 /** QEMU, after a shell has done something. */
 const program = (before: string) =>
@@ -105,6 +122,14 @@ const causes: Record<(typeof ofGuests)[number], Cause<unknown, Backend | Scope.S
   "VmBootError.MemoryInvalid": {
     happens: launch({ kernel, initrd }, { memory: "500GiB" }),
     says: { field: "memoryMib", subject: "512000", message: expect.stringContaining("host has less memory") }
+  },
+  "VmBootError.FirmwareUnavailable": {
+    happens: bootFirmware(512),
+    says: { field: "boot.variables", message: expect.stringContaining("512 bytes") }
+  },
+  "VmBootError.VariablesInUse": {
+    happens: bootFirmware(4096, VariablesLock.take),
+    says: { field: "boot.variables", subject: expect.stringContaining("variables"), operation: "flock" }
   },
   // A configuration's folder is looked at before; it may go away, or become a file, after that.
   "VmBootError.ShareUnavailable": {

@@ -45,6 +45,8 @@ const optionOf: Record<string, string> = {
   "boot.kernel": "--kernel",
   "boot.initrd": "--initrd",
   "boot.cmdline": "--cmdline",
+  "boot.firmware": "--firmware",
+  "boot.variables": "--variables",
   cpus: "--cpus",
   memory: "--memory",
   name: "--name"

@@ -107,8 +107,15 @@ const misplaced = (options: RunOptions): UsageError | undefined => {
     new UsageError({ reason: "Conflict", detail: `${option} goes with ${what}.`, hint })
   const stray = withoutKernel(options)
   if (stray !== undefined) return conflict(stray, "--kernel", "Name the kernel: --kernel vmlinuz.")
-  if (options.kernel !== undefined && options.guest !== undefined) {
-    return conflict("--guest", "the built-in guest", "Leave out --kernel.")
+  if (options.variables !== undefined && options.firmware === undefined) {
+    return conflict("--variables", "--firmware", "Name the firmware: --firmware uefi.")
+  }
+  if (options.kernel !== undefined && options.firmware !== undefined) {
+    return conflict("--firmware", "a system on a disk", "Leave out --kernel.")
+  }
+  if (options.guest !== undefined && (options.kernel ?? options.firmware) !== undefined) {
+    const other = options.kernel === undefined ? "--firmware" : "--kernel"
+    return conflict("--guest", "the built-in guest", `Leave out ${other}.`)
   }
   const unreachable = withoutNetwork(options)
   if (unreachable !== undefined) return conflict(unreachable, "a network", "Leave out --net none.")

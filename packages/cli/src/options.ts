@@ -188,6 +188,15 @@ export const run = {
     described("Parameters of that kernel; they win over those that capsa adds."),
     optional
   ),
+  firmware: Options.choice("firmware", ["uefi"] as const).pipe(
+    described("Firmware to start, which finds a system on a disk, in place of a kernel. On QEMU."),
+    optional
+  ),
+  variables: Options.text("variables").pipe(
+    Options.withPseudoName("file"),
+    described("File that keeps that firmware's variables, made if it is missing. They are lost if absent."),
+    optional
+  ),
   disk: several("disk", "disk", "root.img, data.img:ro, base.img:ephemeral or system.qcow2:qcow2", parseDisk).pipe(
     described("Disk from an image; with a kernel of your own the first has the root. May be given several times.")
   ),

@@ -15,6 +15,8 @@ export const configOf = ({
   guest,
   initrd,
   cmdline,
+  firmware,
+  variables,
   disk,
   share,
   cpus,
@@ -23,7 +25,12 @@ export const configOf = ({
   limit,
   ...network
 }: RunOptions): VmConfig => ({
-  boot: kernel !== undefined ? { kernel, initrd, cmdline } : guest && { guest },
+  boot:
+    kernel !== undefined
+      ? { kernel, initrd, cmdline }
+      : firmware !== undefined
+        ? { firmware, variables }
+        : guest && { guest },
   disks: disk,
   shares: share,
   network: networkOf(network),

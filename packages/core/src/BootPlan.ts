@@ -3,7 +3,7 @@ import * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { isBuiltin, isDirect, isFirmware } from "./BootConfig.ts"
+import { type DirectBoot, type FirmwareBoot, isBuiltin, isDirect, isFirmware } from "./BootConfig.ts"
 import type { Capabilities } from "./Capabilities.ts"
 import { defaults } from "./ConfigDefaults.ts"
 import type { DiskConfig } from "./DiskConfig.ts"
@@ -13,6 +13,7 @@ import { LimitsConfig } from "./LimitsConfig.ts"
 import { toMib } from "./MemorySize.ts"
 import { make as makeNetwork, NetworkPlan } from "./NetworkPlan.ts"
 import type { ShareConfig } from "./ShareConfig.ts"
+import { VmBootError } from "./VmBootError.ts"
 import type { VmConfig } from "./VmConfig.ts"
 import { VmConfigError } from "./VmConfigError.ts"
 
@@ -43,21 +44,13 @@ export const SharePlan = Schema.Struct({
 /** @category models */
 export type SharePlan = typeof SharePlan.Type
 
-/** Plain data, so that it can cross a process or a wire. Paths are absolute and were readable when it was made. @category models */
-export const BootPlan = Schema.Struct({
+/** What every machine has, whatever it starts. */
+const machine = {
   /** UUID of the machine. */
   id: Schema.String,
   name: Schema.String,
   cpus: Schema.Int,
   memoryMib: Schema.Int,
-  kernel: Schema.String,
-  initrd: Schema.optional(Schema.String),
-  /** The whole kernel command line, within the limit. */
-  cmdline: Schema.String,
-  /** The device that is the console: 16550 UART (ttyS0) or virtio-console (hvc0). The other may carry early output. */
-  console: Schema.Literal("serial", "virtio"),
-  /** Firmware tables (ACPI, device tree), or the command line for kernels without ACPI. */
-  discovery: Schema.Literal("firmware", "cmdline"),
   /** In the order in which the guest finds them. */
   disks: Schema.Array(DiskPlan),
   shares: Schema.Array(SharePlan),
@@ -71,9 +64,52 @@ export const BootPlan = Schema.Struct({
   vsock: Schema.Boolean,
   /** What the backend's process may take of the host. */
   limits: Schema.optional(LimitsConfig)
+}
+
+/** A machine that starts a kernel. @category models */
+export const KernelPlan = Schema.Struct({
+  ...machine,
+  kernel: Schema.String,
+  initrd: Schema.optional(Schema.String),
+  /** The whole kernel command line, within the limit. */
+  cmdline: Schema.String,
+  /** The device that is the console: 16550 UART (ttyS0) or virtio-console (hvc0). The other may carry early output. */
+  console: Schema.Literal("serial", "virtio"),
+  /** Firmware tables (ACPI, device tree), or the command line for kernels without ACPI. */
+  discovery: Schema.Literal("firmware", "cmdline")
 })
 /** @category models */
+export type KernelPlan = typeof KernelPlan.Type
+
+/** A machine that starts firmware, which finds something to start on the first disk that has it. @category models */
+export const FirmwarePlan = Schema.Struct({
+  ...machine,
+  firmware: Schema.Literal("uefi"),
+  /** The file that keeps the firmware's variables, which need not exist; absent: they are lost with the machine. */
+  variables: Schema.optional(Schema.String),
+  /** The device that firmware speaks by. */
+  console: Schema.Literal("serial"),
+  discovery: Schema.Literal("firmware")
+})
+/** @category models */
+export type FirmwarePlan = typeof FirmwarePlan.Type
+
+/** Plain data, so that it can cross a process or a wire. Paths are absolute and were readable when it was made. @category models */
+export const BootPlan = Schema.Union(KernelPlan, FirmwarePlan)
+/** @category models */
 export type BootPlan = typeof BootPlan.Type
+
+/** Whether it starts firmware, not a kernel. @category guards */
+export const startsFirmware = (plan: BootPlan): plan is FirmwarePlan => "firmware" in plan
+
+/**
+ * The plan for a backend that can only start kernels. Fails with `Unsupported` for firmware, which is refused before when the
+ * backend's capabilities say so.
+ *
+ * @category guards
+ */
+export const onlyKernel = (plan: BootPlan): Effect.Effect<KernelPlan, VmBootError> =>
+  startsFirmware(plan) ? Effect.fail(noFirmware(plan)) : Effect.succeed(plan)
 
 /**
  * A kernel that does not come from the user: the built-in guest. Whoever names it has made sure that the files are there.
@@ -85,8 +121,8 @@ export interface GuestImages {
   readonly kernel: string
   /** Absolute path. */
   readonly initrd?: string | undefined
-  readonly console: BootPlan["console"]
-  readonly discovery?: BootPlan["discovery"] | undefined
+  readonly console: KernelPlan["console"]
+  readonly discovery?: KernelPlan["discovery"] | undefined
   /** Kernel parameters that the images need; they win over those of {@link make}, and a user's over them. */
   readonly cmdline?: string | undefined
 }
@@ -114,23 +150,14 @@ export const defaultName = (id: string): string => `vm-${id.slice(0, 8)}`
 export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, options: PlanOptions) {
   const path = yield* Path.Path
   const { boot, memory = defaults.memory } = config
-  if (isFirmware(boot)) return yield* noFirmware
-  const images = isDirect(boot) ? boot : options.images
-  if (images === undefined) return yield* noKernel
   const network = makeNetwork(config.network ?? defaults.network, options.id)
-  const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
   const wantsAgent = options.agent ?? false
   const { vsock } = options.capabilities.features
-  return {
+  const machine = {
     id: options.id,
     name: config.name ?? defaultName(options.id),
     cpus: config.cpus ?? defaults.cpus,
     memoryMib: toMib(memory),
-    kernel: path.resolve(images.kernel),
-    ...(images.initrd === undefined ? {} : { initrd: path.resolve(images.initrd) }),
-    cmdline,
-    console: images.console ?? defaults.console,
-    discovery: images.discovery ?? defaults.discovery,
     disks: (config.disks ?? []).map((disk, index) => diskPlan(path, disk, index)),
     shares: (config.shares ?? []).map((share, index) => sharePlan(path, share, index)),
     balloon: config.balloon ?? false,
@@ -138,7 +165,26 @@ export const make = Effect.fn("BootPlan.make")(function* (config: VmConfig, opti
     ...(network === undefined ? {} : { network }),
     vsock: config.vsock === true || (wantsAgent && vsock.supported),
     ...(config.limits === undefined ? {} : { limits: config.limits })
-  } satisfies BootPlan
+  }
+  if (isFirmware(boot)) return { ...machine, ...firmwareOf(path, boot) } satisfies FirmwarePlan
+  const images = isDirect(boot) ? boot : options.images
+  if (images === undefined) return yield* noKernel
+  const cmdline = yield* Either.mapLeft(commandLine(config, options), invalidCommandLine)
+  return { ...machine, ...kernelOf(path, images), cmdline } satisfies KernelPlan
+})
+
+const kernelOf = (path: Path.Path, { console, discovery, initrd, kernel }: DirectBoot | GuestImages) => ({
+  kernel: path.resolve(kernel),
+  ...(initrd === undefined ? {} : { initrd: path.resolve(initrd) }),
+  console: console ?? defaults.console,
+  discovery: discovery ?? defaults.discovery
+})
+
+const firmwareOf = (path: Path.Path, { firmware, variables }: FirmwareBoot) => ({
+  firmware,
+  ...(variables === undefined ? {} : { variables: path.resolve(variables) }),
+  console: "serial" as const,
+  discovery: "firmware" as const
 })
 
 const diskPlan = (path: Path.Path, disk: DiskConfig, index: number): DiskPlan => ({
@@ -203,7 +249,7 @@ const earlyOutput: Readonly<Record<KernelCmdline.Architecture, KernelCmdline.Par
   arm64: { key: "earlycon" }
 }
 
-const consoleParameters: Record<BootPlan["console"], KernelCmdline.Parameter> = {
+const consoleParameters: Record<KernelPlan["console"], KernelCmdline.Parameter> = {
   serial: { key: "console", value: "ttyS0" },
   virtio: { key: "console", value: "hvc0" }
 }
@@ -265,16 +311,14 @@ const noKernel = new VmConfigError({
   ]
 })
 
-const noFirmware = new VmConfigError({
-  reason: "Unsupported",
-  problems: [
-    {
-      path: "boot.firmware",
-      detail: "A plan starts a kernel, no firmware.",
-      hint: "Give boot: { kernel, initrd }."
-    }
-  ]
-})
+const noFirmware = ({ firmware }: FirmwarePlan): VmBootError =>
+  new VmBootError({
+    reason: "Unsupported",
+    subject: firmware,
+    field: "firmware",
+    detail: "This backend starts kernels itself, without firmware",
+    hint: "Use the QEMU backend, or start a kernel: boot: { kernel, initrd }."
+  })
 
 const invalidCommandLine = ({ detail, hint }: KernelCmdlineError): VmConfigError =>
   new VmConfigError({ reason: "Invalid", problems: [{ path: "boot.cmdline", detail, hint }] })

@@ -1,10 +1,19 @@
 /** What a backend can do, as data. */
 import * as Schema from "effect/Schema"
 
-/** Whether a backend has something; where it has not, why: a clause that follows "because". @category models */
+/**
+ * Whether a backend has something; where it has not, why: a clause that follows "because". `hint` is what gives it to this
+ * host, if something does.
+ *
+ * @category models
+ */
 export const Support = Schema.Union(
   Schema.Struct({ supported: Schema.Literal(true) }),
-  Schema.Struct({ supported: Schema.Literal(false), reason: Schema.NonEmptyString })
+  Schema.Struct({
+    supported: Schema.Literal(false),
+    reason: Schema.NonEmptyString,
+    hint: Schema.optional(Schema.NonEmptyString)
+  })
 )
 /** @category models */
 export type Support = typeof Support.Type
@@ -82,7 +91,11 @@ export const featureFields: Readonly<Record<Feature, { readonly name: string; re
 export const supported: Support = { supported: true }
 
 /** @category constructors */
-export const unsupported = (reason: string): Support => ({ supported: false, reason })
+export const unsupported = (reason: string, hint?: string): Support => ({
+  supported: false,
+  reason,
+  ...(hint === undefined ? {} : { hint })
+})
 
 /** All features refused for one reason: to start from, so that what is claimed is claimed one by one. @category constructors */
 export const noFeatures = (reason: string): Features => {

@@ -33,6 +33,18 @@ export const reasons = {
     retryable: false,
     remedy: "Choose another size for `memory`."
   },
+  FirmwareUnavailable: {
+    happened:
+      "The firmware, or the file that keeps its variables, can't be opened or made, or that file was made for another firmware.",
+    retryable: false,
+    remedy:
+      "The message names the file. Install the firmware again (`sudo apt install ovmf`), or name another file in `boot.variables`: one that is missing is made."
+  },
+  VariablesInUse: {
+    happened: "Another machine keeps its firmware's variables in the same file.",
+    retryable: false,
+    remedy: "End the other machine, give each a file of its own, or leave out `boot.variables`."
+  },
   DiskUnavailable: {
     happened: "The image of a disk can't be opened, or is no file or block device as the configuration says.",
     retryable: false,

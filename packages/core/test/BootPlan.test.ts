@@ -20,7 +20,9 @@ const capabilities: Capabilities = {
 const images = { kernel: "/guest/bzImage", initrd: "/guest/initrd", console: "virtio" } as const
 const options = { id: "0f1e2d3c-0000-4000-8000-000000000000", capabilities, images }
 
-const plan = (config: VmConfig) => Effect.runSync(BootPlan.make(config, options).pipe(Effect.provide(Path.layer)))
+const made = (config: VmConfig, all: BootPlan.PlanOptions = options) =>
+  Effect.runSync(BootPlan.make(config, all).pipe(Effect.provide(Path.layer)))
+const plan = (config: VmConfig, all?: BootPlan.PlanOptions) => Effect.runSync(BootPlan.onlyKernel(made(config, all)))
 
 describe("BootPlan.make", () => {
   test("fills in what was left out, for a user's kernel", () => {
@@ -57,7 +59,7 @@ describe("BootPlan.make", () => {
   test("the user's parameters win, then the images', then the backend's, then ours", () => {
     const withOurs = (cmdline: string, kernelParameters = "") => {
       const all = { ...options, capabilities: { ...capabilities, kernelParameters }, images: { ...images, cmdline } }
-      return Effect.runSync(BootPlan.make({}, all).pipe(Effect.provide(Path.layer))).cmdline
+      return plan({}, all).cmdline
     }
     expect(withOurs("panic=7 quiet")).toBe(
       "console=hvc0 reboot=k no_timer_check panic=7 quiet earlycon=uart8250,io,0x3f8"
@@ -69,9 +71,16 @@ describe("BootPlan.make", () => {
     expect(user.cmdline).toBe('console=ttyS0 no_timer_check panic=0 reboot=t x="a b" earlycon=uart8250,io,0x3f8 -- arg')
   })
 
-  test("firmware is refused, not passed over for the built-in guest", () => {
-    const made = BootPlan.make({ boot: { firmware: "uefi" } }, options).pipe(Effect.provide(Path.layer), Effect.flip)
-    expect(Effect.runSync(made)).toMatchObject({ reason: "Unsupported", problems: [{ path: "boot.firmware" }] })
+  test("firmware is started as it is: no kernel, no command line", () => {
+    const { cmdline: _, initrd: __, kernel: ___, ...machine } = plan({ boot: { kernel: "/k", initrd: "/i" } })
+    const firmware: BootPlan.FirmwarePlan = { ...machine, firmware: "uefi", console: "serial", discovery: "firmware" }
+    expect<BootPlan.BootPlan>(made({ boot: { firmware: "uefi" } })).toEqual(firmware)
+    expect(made({ boot: { firmware: "uefi", variables: "/folder/../vars" } })).toMatchObject({ variables: "/vars" })
+  })
+
+  test("a backend that starts kernels refuses firmware", () => {
+    const refused = Effect.runSync(Effect.flip(BootPlan.onlyKernel(made({ boot: { firmware: "uefi" } }))))
+    expect(refused).toMatchObject({ reason: "Unsupported", field: "firmware", hint: expect.stringContaining("QEMU") })
   })
 
   test("the built-in guest is told where shares go, the outer ones first", () => {

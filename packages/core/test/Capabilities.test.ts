@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { Feature, featureFields } from "../src/Capabilities.ts"
+import { Feature, featureFields, unsupported } from "../src/Capabilities.ts"
 import { validate } from "../src/ConfigValidation.ts"
 import type { VmConfig } from "../src/VmConfig.ts"
 import { VmConfigError } from "../src/VmConfigError.ts"
@@ -57,6 +57,15 @@ describe("what a backend does not offer", () => {
     expect(problem({ cpus: 99 }, little).hint).toBe("Give at most 8.")
     const alone = validate({ vsock: true }, { backend: "qemu", capabilities: little }).pipe(Effect.provide(world))
     expect(Effect.runSync(Effect.flip(alone)).hint).toBe("Leave it out: no backend known here offers it.")
+  })
+
+  test("where this host could be given it, the hint says how", () => {
+    const features = { ...little.features, uefi: unsupported("there is no firmware", "Install it.") }
+    const alone = validate(
+      { boot: { firmware: "uefi" } },
+      { backend: "qemu", capabilities: { ...little, features } }
+    ).pipe(Effect.provide(world))
+    expect(Effect.runSync(Effect.flip(alone)).hint).toBe("Install it.")
   })
 
   test("of a device that is missing, the details go without saying", () => {

@@ -216,6 +216,20 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("e2fsprogs")
   },
   {
+    isPresent: commands("sfdisk"),
+    purpose: "tests",
+    essential: true,
+    why: "partitions the disk that UEFI firmware starts",
+    names: { apt: "fdisk", dnf: "util-linux", pacman: "util-linux", apk: "sfdisk" }
+  },
+  {
+    isPresent: commands("mformat", "mmd", "mcopy"),
+    purpose: "tests",
+    essential: true,
+    why: "fills the disk that UEFI firmware starts, without mounting it",
+    names: same("mtools")
+  },
+  {
     isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),
     purpose: "tests",
     essential: true,
@@ -235,6 +249,19 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     essential: false,
     why: "user-mode networks: the native library loads it for machines that have one",
     names: { apt: "libslirp0", dnf: "libslirp", pacman: "libslirp", apk: "libslirp" }
+  },
+  {
+    isPresent: oneFile(
+      "/usr/share/OVMF/OVMF_CODE_4M.fd",
+      "/usr/share/OVMF/OVMF_CODE.fd",
+      "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+      "/opt/homebrew/share/qemu/edk2-x86_64-code.fd",
+      "/usr/local/share/qemu/edk2-x86_64-code.fd"
+    ),
+    purpose: "tests",
+    essential: false,
+    why: "UEFI firmware for machines on QEMU that start a disk's system",
+    names: { apt: "ovmf", dnf: "edk2-ovmf", pacman: "edk2-ovmf", apk: "ovmf", brew: "qemu" }
   },
   {
     isPresent: commands("busybox"),

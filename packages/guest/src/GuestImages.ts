@@ -21,6 +21,7 @@ import * as KernelModules from "./KernelModules.ts"
 import * as TinyBusybox from "./TinyBusybox.ts"
 import * as TinyKernel from "./TinyKernel.ts"
 import * as Toolbox from "./Toolbox.ts"
+import * as UefiDisk from "./UefiDisk.ts"
 
 /**
  * What a machine needs to boot; absolute paths.
@@ -156,6 +157,33 @@ export const toolbox = Effect.gen(function* () {
   const recipe = [...Toolbox.recipe, yield* GuestAgent.sources, yield* Architecture.Target]
   return yield* Cache.remembered("toolbox", recipe, Toolbox.Toolbox, Apt.retryWithFreshLists(Toolbox.image))
 }).pipe(Effect.withSpan("GuestImages.toolbox"))
+
+/**
+ * A disk from which UEFI firmware starts the distribution's kernel with our initrd, and with what shows the firmware's
+ * variables. For x86_64.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const uefi = Effect.suspend(() => debianRecipe).pipe(
+  Effect.flatMap((recipe) =>
+    Cache.remembered(
+      "uefi",
+      [...recipe, ...UefiDisk.recipe],
+      UefiDisk.UefiDisk,
+      Apt.retryWithFreshLists(Effect.suspend(() => buildUefi))
+    )
+  ),
+  Effect.provideService(Architecture.Target, "x86_64"),
+  Effect.withSpan("GuestImages.uefi")
+)
+
+const buildUefi = Effect.gen(function* () {
+  const kernel = yield* Debian.kernel
+  const modules = KernelModules.closure(kernel.modules, [...(yield* guestModules), "efivarfs"])
+  const { initrd } = yield* initrdFor("uefi-initrd", yield* Debian.busybox, kernel.identity, modules)
+  return yield* UefiDisk.image(kernel.kernel, initrd)
+})
 
 /**
  * The images with a kernel for `Architecture.Target` that are in the cache; nothing is built.

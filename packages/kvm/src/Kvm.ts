@@ -9,6 +9,7 @@ import {
   supported,
   unsupported
 } from "@capsa/core"
+import { onlyKernel } from "@capsa/core/BootPlan"
 import { Native, type NativeError } from "@capsa/native"
 import * as DiskLocks from "@capsa/state/DiskLocks"
 import * as Lease from "@capsa/state/Lease"
@@ -127,11 +128,12 @@ export const layer: Layer.Layer<Backend, BackendError> = Layer.effect(
       description: "KVM",
       capabilities: capabilitiesFor(verdict),
       passedOver: [],
-      boot: (plan) =>
-        Lease.take(plan, "kvm").pipe(
-          Effect.zipLeft(DiskLocks.take(plan.disks)),
-          Effect.flatMap(({ folder }) => Effect.mapError(native.boot(plan, Native.pathsIn(folder, plan)), bootError))
-        )
+      boot: Effect.fnUntraced(function* (wanted) {
+        const plan = yield* onlyKernel(wanted)
+        const { folder } = yield* Lease.take(plan, "kvm")
+        yield* DiskLocks.take(plan.disks)
+        return yield* Effect.mapError(native.boot(plan, Native.pathsIn(folder, plan)), bootError)
+      })
     }
   })
 ).pipe(Layer.provide(nativeLayer))

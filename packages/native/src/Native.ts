@@ -1,6 +1,6 @@
 /** The machines of the C library as Effect sees them. */
 import { join } from "node:path"
-import type { BootPlan, Machine, NetworkPlan } from "@capsa/core"
+import type { BootPlan, KernelPlan, Machine, NetworkPlan } from "@capsa/core"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -77,7 +77,7 @@ export class Native extends Context.Tag("@capsa/native/Native")<
     /** Runs guest code and measures it. Fails where no machine can be created. */
     readonly probe: Effect.Effect<Verdict, NativeError>
     /** Starts a machine; succeeds when its first vCPU enters the guest. It is killed and freed with the scope. */
-    readonly boot: (plan: BootPlan, paths?: MachinePaths) => Effect.Effect<Machine, NativeError, Scope.Scope>
+    readonly boot: (plan: KernelPlan, paths?: MachinePaths) => Effect.Effect<Machine, NativeError, Scope.Scope>
     /** Makes the shares, network and vsock device of a plan and serves them to a machine of another monitor by vhost-user. */
     readonly serve: (plan: ServicePlan, paths: ServicePaths) => Effect.Effect<Service, NativeError, Scope.Scope>
   }
@@ -85,7 +85,7 @@ export class Native extends Context.Tag("@capsa/native/Native")<
 
 const memoryBytes = (plan: Pick<BootPlan, "memoryMib">) => BigInt(plan.memoryMib) * 1048576n
 
-const configOf = (plan: BootPlan, network: number, { vsock = "" }: MachinePaths) =>
+const configOf = (plan: KernelPlan, network: number, { vsock = "" }: MachinePaths) =>
   writeMachineConfig({
     memoryBytes: memoryBytes(plan),
     cpus: plan.cpus,
@@ -254,7 +254,7 @@ export const layer: Layer.Layer<Native, NativeError> = Layer.scoped(
           Effect.flatMap(verdictOf)
         )
       ).pipe(Effect.withSpan("Native.probe")),
-      boot: Effect.fn("Native.boot")(function* (plan: BootPlan, paths: MachinePaths = {}) {
+      boot: Effect.fn("Native.boot")(function* (plan: KernelPlan, paths: MachinePaths = {}) {
         const config = configOf(plan, yield* networks.join(plan.network), paths)
         const inbox = yield* adopt((handle, error) => call.capsa_launch(instance, config, handle, error))
         yield* Deferred.await(inbox.started)

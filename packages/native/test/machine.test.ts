@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test"
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { BootPlan, Machine, MachineError, VmExit } from "@capsa/core"
+import type { KernelPlan, Machine, MachineError, VmExit } from "@capsa/core"
 import { Native, type NativeError } from "@capsa/native"
 import { holdings, planOf } from "@capsa/testing"
 import * as Chunk from "effect/Chunk"
@@ -36,13 +36,13 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const plan = (kernel: Uint8Array | string, changes: Partial<BootPlan> = {}): BootPlan => {
+const plan = (kernel: Uint8Array | string, changes: Partial<KernelPlan> = {}): KernelPlan => {
   const path = typeof kernel === "string" ? kernel : join(folder, crypto.randomUUID())
   if (typeof kernel !== "string") writeFileSync(path, kernel)
   return planOf({ memoryMib: 32, kernel: path, ...changes })
 }
 
-const boot = (code: ReadonlyArray<number>, changes?: Partial<BootPlan>) =>
+const boot = (code: ReadonlyArray<number>, changes?: Partial<KernelPlan>) =>
   Effect.flatMap(Native.Native, (native) => native.boot(plan(payload.elf(code), changes)))
 
 const output = (machine: Machine) =>
@@ -147,7 +147,7 @@ onKvm("a machine whose scope is wider than the library's ends with the library, 
   })
 )
 
-const disk = (path: string, changes: Partial<BootPlan["disks"][number]> = {}): BootPlan["disks"][number] => ({
+const disk = (path: string, changes: Partial<KernelPlan["disks"][number]> = {}): KernelPlan["disks"][number] => ({
   path,
   format: "raw",
   blockDevice: false,
@@ -180,7 +180,7 @@ onKvm("a disk that cannot be opened is told by its place, path and cause", () =>
 )
 
 const failures: ReadonlyArray<
-  readonly [name: string, kernel: () => Uint8Array | string, changes: Partial<BootPlan>, status: string]
+  readonly [name: string, kernel: () => Uint8Array | string, changes: Partial<KernelPlan>, status: string]
 > = [
   ["a missing kernel", () => "/nonexistent/kernel", {}, "KernelFile"],
   ["a folder as kernel", () => "/tmp", {}, "KernelFile"],

@@ -3,7 +3,6 @@ import {
   Backend,
   type BackendError,
   type Capabilities,
-  type Features,
   noFeatures,
   type ProbeReport,
   supported,
@@ -17,6 +16,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Accelerator } from "./internal/arguments.ts"
+import * as Firmware from "./internal/firmware.ts"
 import { boot } from "./internal/machine.ts"
 import { examine } from "./internal/probe.ts"
 import * as Program from "./internal/program.ts"
@@ -37,7 +37,7 @@ export const capabilities: Capabilities = {
   panicNotifier: true,
   features: {
     ...noFeatures("capsa gives QEMU no device for it"),
-    uefi: unsupported("capsa starts kernels on QEMU directly, without firmware"),
+    uefi: supported,
     disks: supported,
     ephemeralDisks: supported,
     qcow2: supported,
@@ -64,6 +64,11 @@ export interface QemuOptions {
   readonly accel?: "auto" | Accelerator | undefined
   /** Name on PATH, or path, of QEMU for x86_64 guests; `qemu-system-x86_64` if absent. */
   readonly program?: string | undefined
+  /**
+   * UEFI firmware for machines that start some: absolute paths of a file with its code and of one that the variables of a new
+   * machine are copied from, both raw flash images, not for Secure Boot. What is installed if absent.
+   */
+  readonly firmware?: Firmware.Firmware | undefined
 }
 
 /**
@@ -82,12 +87,13 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
     Effect.gen(function* () {
       const host = { accelerator: acceleratorOf(options), platform: process.platform }
       const program = yield* Program.find(options.program ?? defaultProgram)
-      const [version, trial, kernelParameters, native] = yield* Effect.all(
+      const [version, trial, kernelParameters, native, firmware] = yield* Effect.all(
         [
           Effect.either(Program.version(program)),
           Effect.either(Program.tryOut(program, host)),
           clockParameters(host.accelerator),
-          Effect.either(Layer.build(Native.layer))
+          Effect.either(Layer.build(Native.layer)),
+          Effect.provide(firmwareOf(options, program), BunFileSystem.layer)
         ],
         { concurrency: "unbounded" }
       )
@@ -101,10 +107,14 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
         capabilities: {
           ...capabilities,
           kernelParameters,
-          features: Either.match(native, { onLeft: featuresWithout, onRight: () => capabilities.features })
+          features: {
+            ...capabilities.features,
+            ...Either.match(native, { onLeft: withoutLibrary, onRight: () => ({}) }),
+            ...Either.match(firmware, { onLeft: withoutFirmware, onRight: () => ({}) })
+          }
         },
         passedOver: [],
-        boot: (plan) => Effect.provide(boot(plan, program, host, library), BunFileSystem.layer)
+        boot: (plan) => Effect.provide(boot(plan, program, host, library, firmware), BunFileSystem.layer)
       }
     })
   )
@@ -116,11 +126,15 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
  */
 export const probe: Effect.Effect<ProbeReport> = Effect.withSpan(examine(defaultProgram), "Qemu.probe")
 
+const firmwareOf = ({ firmware }: QemuOptions, program: string) =>
+  firmware === undefined ? Effect.flatMap(Firmware.placesOf(program), Firmware.find) : Firmware.named(firmware)
+
+const withoutFirmware = ({ hint, reason }: Firmware.Missing) => ({ uefi: unsupported(reason, hint) })
+
 /** What the native library serves is not there without it. */
-const featuresWithout = ({ message }: NativeError): Features => {
+const withoutLibrary = ({ message }: NativeError) => {
   const absent = unsupported(`the native library, which serves it, is missing or does not fit: ${message}`)
   return {
-    ...capabilities.features,
     shares: absent,
     userNetwork: absent,
     networkPolicy: absent,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import type { FirmwarePlan } from "@capsa/core"
 import { planOf } from "@capsa/testing"
 import { connectionsOf, fromPlan, trial } from "../src/internal/arguments.ts"
 
@@ -30,8 +31,6 @@ describe("fromPlan", () => {
       "11111111-2222-4333-8444-555555555555",
       "-machine",
       "q35,vmport=off,smm=off,usb=off,sata=off,smbus=off",
-      "-bios",
-      "qboot.rom",
       "-device",
       "pvpanic",
       "-accel",
@@ -42,6 +41,8 @@ describe("fromPlan", () => {
       "2",
       "-m",
       "5120M",
+      "-bios",
+      "qboot.rom",
       "-kernel",
       "/boot/vmlinuz",
       "-initrd",
@@ -213,6 +214,39 @@ describe("fromPlan", () => {
       "virtio-blk-pci,drive=disk2,serial=other",
       "virtio-blk-pci,drive=disk3,serial=s"
     ])
+  })
+
+  test("firmware is flash memory, code that is only read first, and looks for a system on the disks in their order", () => {
+    const { cmdline: _, initrd: __, kernel: ___, ...rest } = plan
+    const disk = {
+      path: "/d",
+      format: "raw",
+      blockDevice: false,
+      backing: [],
+      readOnly: false,
+      ephemeral: false
+    } as const
+    const firmware = {
+      ...rest,
+      firmware: "uefi",
+      console: "serial",
+      discovery: "firmware",
+      disks: [
+        { ...disk, serial: "a" },
+        { ...disk, serial: "b" }
+      ]
+    } as const satisfies FirmwarePlan
+    const args = fromPlan({ ...firmware, flash: { code: "/code,x", variables: "/vars" } }, host)
+    expect(valuesOf(args, "-drive").slice(0, 2)).toEqual([
+      "if=pflash,unit=0,format=raw,read-only=on,file.driver=file,file.filename=/code,,x",
+      "if=pflash,unit=1,format=raw,read-only=off,file.driver=file,file.filename=/vars"
+    ])
+    expect(valuesOf(args, "-device").slice(-2)).toEqual([
+      "virtio-blk-pci,drive=disk0,serial=a,bootindex=1",
+      "virtio-blk-pci,drive=disk1,serial=b,bootindex=2"
+    ])
+    expect(valuesOf(args, "-serial")).toEqual(["chardev:console"])
+    for (const option of ["-bios", "-kernel", "-initrd", "-append"]) expect(args).not.toContain(option)
   })
 
   test("the accelerator is the host's, the sandbox Linux's", () => {

@@ -5,6 +5,7 @@ import { effect, live, planOf } from "@capsa/testing"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -35,9 +36,10 @@ const played = Effect.fnUntraced(function* (script: string) {
   return { folder, plan, program, isGone }
 }, Effect.provide(BunFileSystem.layer))
 
+const noFirmware = Either.left({ reason: "there is none", hint: "Install it." })
 const host = { accelerator: "tcg", platform: "linux" } as const
 const bootPlayed = ({ plan, program }: { readonly plan: BootPlan; readonly program: string }) =>
-  Effect.provide(boot(plan, program, host, Option.none()), BunFileSystem.layer)
+  Effect.provide(boot(plan, program, host, Option.none(), noFirmware), BunFileSystem.layer)
 
 describe("a boot fails", () => {
   const failures: ReadonlyArray<[string, string, object]> = [
@@ -103,6 +105,21 @@ describe("a boot fails", () => {
       header.set([1, 0, 0, 0, 1], 0x1f1)
       expect(yield* bad("cut", header)).toMatchObject({ reason: "KernelInvalid", field: "syssize" })
       expect(yield* Effect.promise(() => Bun.file(join(idle.folder, "started")).exists())).toBe(false)
+    })
+  )
+
+  live("before anything is started, when there is no firmware", () =>
+    Effect.gen(function* () {
+      const { folder, plan: started, program } = yield* played(": > $(dirname $0)/started")
+      const { cmdline: _, kernel: __, ...rest } = started
+      const plan = { ...rest, firmware: "uefi", console: "serial", discovery: "firmware" } as const
+      expect(yield* Effect.flip(Effect.scoped(bootPlayed({ plan, program })))).toMatchObject({
+        _tag: "VmBootError",
+        reason: "FirmwareUnavailable",
+        field: "boot.firmware",
+        hint: "Install it."
+      })
+      expect(yield* Effect.promise(() => Bun.file(join(folder, "started")).exists())).toBe(false)
     })
   )
 

@@ -64,6 +64,8 @@ describe("fromStderr", () => {
       "/i.img"
     ],
     ["-drive id=d,file.filename=/j: Could not open '/j': No such file or directory", "DiskUnavailable", "/j"],
+    ["-drive if=pflash,unit=0,file.filename=/c: Could not open '/c': Permission denied", "FirmwareUnavailable", "/c"],
+    ["system firmware block device pflash1 has invalid size 1024", "FirmwareUnavailable", undefined],
     ["-device virtio-blk-device,drive=d: No 'virtio-bus' bus found for device", "Unsupported", "firmware"],
     ["qemu: qemu_thread_create: Resource temporarily unavailable", "HostResources", "300"],
     ["Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-q35-7.2' is 288", "Unsupported", "300"]

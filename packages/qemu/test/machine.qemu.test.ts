@@ -3,7 +3,7 @@ import { expect } from "bun:test"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Backend, type BootPlan, type Machine } from "@capsa/core"
+import { Backend, type KernelPlan, type Machine } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
 import * as testing from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
@@ -21,7 +21,7 @@ import { openDescriptors, processesWith, until } from "./fixtures/processes.ts"
 
 const tiny = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
 
-const planOf = (more: Partial<BootPlan> = {}): BootPlan =>
+const planOf = (more: Partial<KernelPlan> = {}): KernelPlan =>
   testing.planOf({
     kernel: tiny.kernel,
     initrd: tiny.initrd,
@@ -29,7 +29,7 @@ const planOf = (more: Partial<BootPlan> = {}): BootPlan =>
     ...more
   })
 
-const boot = (plan: BootPlan) => Effect.flatMap(Backend, ({ boot }) => boot(plan))
+const boot = (plan: KernelPlan) => Effect.flatMap(Backend, ({ boot }) => boot(plan))
 
 /** Reads the console to its end; `until` waits for a text in it. */
 const listen = Effect.fnUntraced(function* (machine: Machine) {
@@ -47,7 +47,7 @@ const listen = Effect.fnUntraced(function* (machine: Machine) {
   }
 })
 
-const prompted = Effect.fnUntraced(function* (plan: BootPlan) {
+const prompted = Effect.fnUntraced(function* (plan: KernelPlan) {
   const machine = yield* boot(plan)
   const console = yield* listen(machine)
   yield* console.until("capsa# ")
@@ -68,7 +68,7 @@ const share = Effect.map(
   }
 )
 
-const pidOf = (plan: BootPlan): number => processesWith(plan.id)[0] ?? 0
+const pidOf = (plan: KernelPlan): number => processesWith(plan.id)[0] ?? 0
 
 const testMs = 120_000
 
@@ -200,7 +200,7 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
   test("leaves nothing of its shares, however it ends", () =>
     Effect.gen(function* () {
       const folder = yield* share
-      const round = (end: (machine: Machine, plan: BootPlan) => Effect.Effect<unknown, unknown>) =>
+      const round = (end: (machine: Machine, plan: KernelPlan) => Effect.Effect<unknown, unknown>) =>
         Effect.scoped(
           Effect.gen(function* () {
             const plan = planOf({ shares: [folder, { ...folder, tag: "other" }] })
@@ -210,7 +210,7 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
             yield* end(machine, plan)
           })
         )
-      const signal = (name: "SIGKILL" | "SIGSTOP") => (_: Machine, plan: BootPlan) =>
+      const signal = (name: "SIGKILL" | "SIGSTOP") => (_: Machine, plan: KernelPlan) =>
         Effect.sync(() => process.kill(pidOf(plan), name))
       yield* round(({ kill }) => kill)
       const before = testing.holdings()

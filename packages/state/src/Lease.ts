@@ -49,7 +49,7 @@ export const take = Effect.fn("Lease.take")(function* (
     owner: process.pid,
     cpus: plan.cpus,
     memoryMib: plan.memoryMib,
-    kernel: plan.kernel
+    ...("kernel" in plan ? { kernel: plan.kernel } : {})
   }
   const folder = join(stateFolder, nameOf(plan.id))
   const fresh = join(stateFolder, making(plan.id))

@@ -23,7 +23,8 @@ export const MachineRecord = Schema.Struct({
   owner: Schema.Int,
   cpus: Schema.Int,
   memoryMib: Schema.Int,
-  kernel: Schema.String,
+  /** Absent where firmware is started. */
+  kernel: Schema.optional(Schema.String),
   /** The process that is the machine, where that is not the owner. */
   process: Schema.optional(ProcessIdentity),
   /** Absolute path of the cgroup that was made for it. */

@@ -5,14 +5,15 @@
 import {
   Backend,
   type BackendError,
-  type BootPlan,
   type BootStageName,
   type Capabilities,
+  type KernelPlan,
   type MachineError,
   noFeatures,
   type VmBootError,
   type VmExit
 } from "@capsa/core"
+import { onlyKernel } from "@capsa/core/BootPlan"
 import { GuestImage } from "capsa/GuestImage"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -22,7 +23,7 @@ import { boot } from "./internal/simulatedMachine.ts"
 
 /** What the script of a guest can do. @category models */
 export interface Guest {
-  readonly plan: BootPlan
+  readonly plan: KernelPlan
   /** Writes to the console; waits while nobody takes what was written, and while the machine is paused. */
   readonly print: (data: string | Uint8Array) => Effect.Effect<void>
   /** The next line that was typed, without its end: a carriage return or line feed. */
@@ -45,14 +46,14 @@ export interface SimulatedOptions {
   readonly guest?: Script | undefined
   /** Happens in `boot` before each stage: takes its time, or fails. */
   readonly beforeStage?:
-    | ((stage: SimulatedStage, plan: BootPlan) => Effect.Effect<void, BackendError | VmBootError>)
+    | ((stage: SimulatedStage, plan: KernelPlan) => Effect.Effect<void, BackendError | VmBootError>)
     | undefined
   /** Happens before a machine does what it is told: takes its time, or refuses. */
   readonly beforeOperation?:
-    | ((operation: SimulatedOperation, plan: BootPlan) => Effect.Effect<void, MachineError>)
+    | ((operation: SimulatedOperation, plan: KernelPlan) => Effect.Effect<void, MachineError>)
     | undefined
   /** Happens between the end of a machine, a kill included, and the report of it: takes its time. */
-  readonly beforeExit?: ((exit: VmExit, plan: BootPlan) => Effect.Effect<void>) | undefined
+  readonly beforeExit?: ((exit: VmExit, plan: KernelPlan) => Effect.Effect<void>) | undefined
   /** What this backend can do, where it differs from the usual. */
   readonly capabilities?: Partial<Capabilities> | undefined
 }
@@ -114,7 +115,7 @@ export const layer = (options: SimulatedOptions = {}): Layer.Layer<Backend | Gue
         description: "simulated machines",
         capabilities: { ...capabilities, ...options.capabilities },
         passedOver: [],
-        boot: (plan) => Effect.zipRight(count, boot(plan, options))
+        boot: (plan) => Effect.flatMap(onlyKernel(plan), (plan) => Effect.zipRight(count, boot(plan, options)))
       }).pipe(
         Context.add(Machines, { begun: Effect.sync(() => begun), alive: Effect.sync(() => alive.size) }),
         Context.add(GuestImage, {

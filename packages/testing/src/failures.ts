@@ -23,6 +23,8 @@ export const ofGuests = [
   "VmBootError.InitrdUnreadable",
   "VmBootError.InitrdInvalid",
   "VmBootError.MemoryInvalid",
+  "VmBootError.FirmwareUnavailable",
+  "VmBootError.VariablesInUse",
   "VmBootError.ShareUnavailable",
   "VmBootError.NetworkUnavailable",
   "VmBootError.PortUnavailable",

@@ -1,7 +1,7 @@
-import type { BootPlan } from "@capsa/core"
+import type { KernelPlan } from "@capsa/core"
 
-/** A plan of the least machine, without devices beside its console, changed as given. The kernel need not exist. */
-export const planOf = (changes: Partial<BootPlan> = {}): BootPlan => ({
+/** A plan of the least machine that starts a kernel, without devices beside its console, changed as given. The kernel need not exist. */
+export const planOf = (changes: Partial<KernelPlan> = {}): KernelPlan => ({
   id: crypto.randomUUID(),
   name: "test",
   cpus: 1,

@@ -23,7 +23,8 @@ export interface Held {
 
 const noAgent = new SandboxError({
   reason: "Unsupported",
-  detail: "The machine was launched with a kernel of its own and no command: nothing in its guest could do this.",
+  detail:
+    "The machine was launched with a kernel of its own, or firmware, and no command: nothing in its guest could do this.",
   hint: "Launch it with the built-in guest; or name a command after --, if the initrd has capsa's agent as its /init."
 })
 

@@ -49,7 +49,7 @@ const refusal = (demand: Demand, backend: Capable, others: ReadonlyArray<Capable
   return {
     path,
     detail: `The ${backend.name} backend does not offer ${what}: ${support.reason}.`,
-    hint: able.length === 0 ? hint : `Use a backend that does: CAPSA_BACKEND=${oneOf(able)}.`,
+    hint: able.length === 0 ? (support.hint ?? hint) : `Use a backend that does: CAPSA_BACKEND=${oneOf(able)}.`,
     refusal: { backend: backend.name, others: able }
   }
 }

@@ -1,6 +1,7 @@
 /** QEMU's command line, from a plan alone. */
-import type { BootPlan } from "@capsa/core"
+import type { BootPlan, FirmwarePlan, KernelPlan } from "@capsa/core"
 import { common, disks, escaped, type Served, served, sharedMemory, virtio } from "./devices.ts"
+import type { Firmware } from "./firmware.ts"
 
 /** What runs the guest's instructions. @category models */
 export type Accelerator = "tcg" | "kvm"
@@ -29,21 +30,14 @@ const bare = ["-nodefaults", "-no-user-config", "-display", "none", "-S"]
 /**
  * With firmware tables: q35, whose timers a busy host cannot starve. (microvm with ACPI has no timer but the APIC's,
  * which Linux measures against the time-stamp counter, which it measures against the PIT; under TCG the last fails
- * as soon as the host preempts it, and the kernel stands still for good.) qboot starts Linux 0.4 s sooner than SeaBIOS.
+ * as soon as the host preempts it, and the kernel stands still for good.)
  *
  * Without: microvm, which names its virtio-mmio devices on the command line, and has the PIT for a timer. Of itself it would
  * have them as they were before virtio 1.0, which knew no shares. The keyboard controller is there for `reboot=k`.
  */
 const machine = (discovery: BootPlan["discovery"], memory: string): ReadonlyArray<string> =>
   discovery === "firmware"
-    ? [
-        "-machine",
-        `q35,vmport=off,smm=off,usb=off,sata=off,smbus=off${memory}`,
-        "-bios",
-        "qboot.rom",
-        "-device",
-        "pvpanic"
-      ]
+    ? ["-machine", `q35,vmport=off,smm=off,usb=off,sata=off,smbus=off${memory}`, "-device", "pvpanic"]
     : [
         "-machine",
         `microvm,acpi=off,auto-kernel-cmdline=on${memory}`,
@@ -52,6 +46,27 @@ const machine = (discovery: BootPlan["discovery"], memory: string): ReadonlyArra
         "-device",
         "i8042"
       ]
+
+/** Starts Linux 0.4 s sooner than SeaBIOS. */
+const qboot = ["-bios", "qboot.rom"]
+
+/** What the first processor finds: firmware in flash memory, or a kernel with as little before it as there can be. */
+const start = (plan: ReadyPlan): ReadonlyArray<string> =>
+  "flash" in plan
+    ? [plan.flash.code, plan.flash.variables].flatMap(flashOf)
+    : [
+        ...(plan.discovery === "firmware" ? qboot : []),
+        "-kernel",
+        plan.kernel,
+        ...(plan.initrd === undefined ? [] : ["-initrd", plan.initrd]),
+        "-append",
+        plan.cmdline
+      ]
+
+const flashOf = (file: string, unit: number): ReadonlyArray<string> => [
+  "-drive",
+  `if=pflash,unit=${unit},format=raw,read-only=${unit === 0 ? "on" : "off"},file.driver=file,file.filename=${escaped(file)}`
+]
 
 /** Every end of the guest ends QEMU, and the monitor has said before which one it was. */
 const endings = ["-action", "reboot=shutdown,shutdown=poweroff,panic=shutdown"]
@@ -68,8 +83,11 @@ export interface Host {
   readonly platform: string
 }
 
+/** A plan, with the flash memory that was made for firmware. */
+export type ReadyPlan = KernelPlan | (FirmwarePlan & { readonly flash: Firmware })
+
 /** The arguments that carry out a plan, with what is served for it. */
-export const fromPlan = (plan: BootPlan, host: Host, service?: Served): ReadonlyArray<string> => {
+export const fromPlan = (plan: ReadyPlan, host: Host, service?: Served): ReadonlyArray<string> => {
   const connections = connectionsOf(plan)
   const memory = sharedMemory(plan)
   return [
@@ -83,11 +101,7 @@ export const fromPlan = (plan: BootPlan, host: Host, service?: Served): Readonly
     "-m",
     `${plan.memoryMib}M`,
     ...memory.object,
-    "-kernel",
-    plan.kernel,
-    ...(plan.initrd === undefined ? [] : ["-initrd", plan.initrd]),
-    "-append",
-    plan.cmdline,
+    ...start(plan),
     ...connections.flatMap((name, index) => (name === "monitor" ? monitor : chardev(name, index))),
     ...consoles(plan),
     ...ports(plan),
@@ -106,6 +120,7 @@ const everything = { discovery: "firmware", balloon: true } as const
 export const trial = (host: Host): ReadonlyArray<string> => [
   ...bare,
   ...machine("firmware", ""),
+  ...qboot,
   ...processor(host.accelerator, 1),
   "-m",
   "16M",

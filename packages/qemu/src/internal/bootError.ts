@@ -10,11 +10,13 @@ interface Cause {
   /** What else must hold. */
   readonly fits?: (plan: BootPlan) => boolean
   readonly reason: VmBootErrorReason
-  /** What the plan says wrong; or a file that QEMU's text names by the first group of `says`. */
-  readonly subject: "kernel" | "initrd" | "memoryMib" | "cpus" | "discovery" | "disks"
+  /** What the plan says wrong; or, for the last two, a file that QEMU's text names by the first group of `says`. */
+  readonly subject: "kernel" | "initrd" | "memoryMib" | "cpus" | "discovery" | "disks" | "boot.firmware"
   readonly detail: string
   readonly hint: string
 }
+
+const namedByQemu: ReadonlySet<Cause["subject"]> = new Set(["disks", "boot.firmware"])
 
 const threadRefused = /qemu_thread_create/
 
@@ -71,6 +73,20 @@ const causes: ReadonlyArray<Cause> = [
     hint: "Give the machine less memory."
   },
   {
+    says: /-drive if=pflash.*Could not open '(.*)'/,
+    reason: "FirmwareUnavailable",
+    subject: "boot.firmware",
+    detail: "The firmware, or the file of its variables, cannot be opened",
+    hint: "Check that the file is there and that this user may open it; `sudo apt install ovmf` installs the firmware."
+  },
+  {
+    says: /system firmware block device|combined size of system firmware/,
+    reason: "FirmwareUnavailable",
+    subject: "boot.firmware",
+    detail: "The firmware is no flash image, or too large",
+    hint: "Give the option `firmware` of Qemu.layer raw images, or leave it out: what is installed is found."
+  },
+  {
     says: /Failed to get .* lock\s+Is another process using the image \[(.*)\]\?/,
     reason: "DiskInUse",
     subject: "disks",
@@ -119,10 +135,11 @@ export const fromStderr = (
   const cause = causes.find(({ says, fits }) => says.test(stderr) && (fits?.(plan) ?? true))
   if (cause === undefined) return hostFailure(stderr === "" ? "QEMU ended without a word." : stderr, stage)
   const { detail, hint, reason, subject } = cause
+  const said: Readonly<Record<string, unknown>> = plan
   return new VmBootError({
     reason,
     stage,
-    subject: subject === "disks" ? cause.says.exec(stderr)?.[1] : String(plan[subject]),
+    subject: namedByQemu.has(subject) ? cause.says.exec(stderr)?.[1] : String(said[subject]),
     field: subject,
     operation: "qemu-system-x86_64",
     detail,

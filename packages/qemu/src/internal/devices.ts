@@ -99,5 +99,9 @@ export const disks = (plan: Pick<BootPlan, "discovery" | "disks">): ReadonlyArra
       "discard=unmap"
     ].join(","),
     "-device",
-    `${virtio(plan, "virtio-blk")},drive=disk${index},serial=${escaped(disk.serial)}`
+    [
+      `${virtio(plan, "virtio-blk")},drive=disk${index},serial=${escaped(disk.serial)}`,
+      // Firmware looks for something to start in this order, and nowhere else: not in the network.
+      ...("firmware" in plan ? [`bootindex=${index + 1}`] : [])
+    ].join(",")
   ])

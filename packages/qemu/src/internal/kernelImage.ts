@@ -1,5 +1,5 @@
 /** Kernels that QEMU would take and no guest could run. */
-import { type BootPlan, VmBootError, type VmBootErrorReason } from "@capsa/core"
+import { type KernelPlan, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
@@ -19,7 +19,7 @@ const headerMagic = 0x53726448
  * before 1995, and does not miss the end of one that was cut off.
  */
 export const check = Effect.fnUntraced(
-  function* (plan: BootPlan) {
+  function* (plan: KernelPlan) {
     const fileSystem = yield* FileSystem.FileSystem
     const { size, type } = yield* fileSystem.stat(plan.kernel)
     if (type !== "File") return yield* refuse(plan, "KernelUnreadable", "The kernel is not a file")
@@ -41,7 +41,7 @@ export const check = Effect.fnUntraced(
   (effect, plan) => Effect.catchTags(effect, { BadArgument: unreadable(plan), SystemError: unreadable(plan) })
 )
 
-const refuse = (plan: BootPlan, reason: VmBootErrorReason, detail: string, field?: string) =>
+const refuse = (plan: KernelPlan, reason: VmBootErrorReason, detail: string, field?: string) =>
   new VmBootError({
     reason,
     subject: plan.kernel,
@@ -50,7 +50,7 @@ const refuse = (plan: BootPlan, reason: VmBootErrorReason, detail: string, field
     hint: "Give an x86_64 bzImage, or a vmlinux built with CONFIG_PVH."
   })
 
-const unreadable = (plan: BootPlan) => (cause: PlatformError) =>
+const unreadable = (plan: KernelPlan) => (cause: PlatformError) =>
   new VmBootError({
     reason: "KernelUnreadable",
     subject: plan.kernel,

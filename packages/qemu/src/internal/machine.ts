@@ -10,6 +10,7 @@ import {
   type VmBootError,
   type VmExit
 } from "@capsa/core"
+import { startsFirmware } from "@capsa/core/BootPlan"
 import { Native, Service } from "@capsa/native"
 import * as Cgroup from "@capsa/state/Cgroup"
 import * as DiskLocks from "@capsa/state/DiskLocks"
@@ -18,6 +19,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import type * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
@@ -27,12 +29,14 @@ import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
 import { fromStderr, hostFailure, limitExceeded, serviceFailed, spawnFailedForBoot } from "./bootError.ts"
 import type { Connection } from "./connection.ts"
 import { exitOf, type Facts } from "./exit.ts"
+import type { Firmware, Missing } from "./firmware.ts"
 import * as KernelImage from "./kernelImage.ts"
 import * as Qmp from "./qmp.ts"
 import type { QmpError } from "./qmpError.ts"
 import type { Event } from "./qmpMessage.ts"
 import * as Stats from "./stats.ts"
 import { type Supervised, spawn } from "./supervised.ts"
+import * as Variables from "./variables.ts"
 
 // From its last event on, QEMU only tears itself down.
 const teardownTimeout = "5 seconds"
@@ -45,10 +49,11 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   plan: BootPlan,
   program: string,
   host: Host,
-  native: Option.Option<Native.Native["Type"]>
+  native: Option.Option<Native.Native["Type"]>,
+  firmware: Either.Either<Firmware, Missing>
 ): Effect.fn.Return<Machine, BackendError | StateError | VmBootError, Scope.Scope | FileSystem.FileSystem> {
   const startedAt = yield* Clock.currentTimeNanos
-  yield* KernelImage.check(plan)
+  if (!startsFirmware(plan)) yield* KernelImage.check(plan)
   const stages = yield* Ref.make<ReadonlyArray<BootStage>>([])
   const reached = (name: BootStageName) =>
     Effect.flatMap(Clock.currentTimeNanos, (now) =>
@@ -57,10 +62,11 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   const names = connectionsOf(plan)
   const lease = yield* Lease.take(plan, "qemu")
   yield* DiskLocks.take(plan.disks)
+  const ready = startsFirmware(plan) ? { ...plan, flash: yield* Variables.take(plan, firmware, lease.folder) } : plan
   const service = yield* serve(plan, lease.folder, native)
   const cgroup = yield* Cgroup.make(lease, plan.limits ?? {})
   const process = yield* Effect.mapError(
-    spawn([program, ...fromPlan(plan, host, service)], { connections: names.length, cgroup: cgroup?.path }),
+    spawn([program, ...fromPlan(ready, host, service)], { connections: names.length, cgroup: cgroup?.path }),
     spawnFailedForBoot
   )
   yield* lease.noteProcess(process.pid)

@@ -2,9 +2,11 @@
 import type { BackendError, Finding, ProbeReport } from "@capsa/core"
 import { type NativeError, Service } from "@capsa/native"
 import * as Cgroup from "@capsa/state/Cgroup"
+import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
+import * as Firmware from "./firmware.ts"
 import * as Program from "./program.ts"
 import { setprivPath } from "./supervised.ts"
 
@@ -23,11 +25,12 @@ const examineFound = (program: string): Effect.Effect<ProbeReport> =>
         trial: Effect.either(Program.tryOut(program, { accelerator: "tcg", platform: process.platform })),
         accelerators: Effect.either(Program.accelerators(program)),
         limits: Cgroup.examine,
+        firmware: Effect.provide(Effect.flatMap(Firmware.placesOf(program), Firmware.find), BunFileSystem.layer),
         native: Effect.either(Service.check)
       },
       { concurrency: "unbounded" }
     ),
-    ({ accelerators, limits, native, trial, version }) =>
+    ({ accelerators, firmware, limits, native, trial, version }) =>
       report(
         [
           finding(program, version, (found) => `version ${Program.showVersion(found)}`),
@@ -35,6 +38,7 @@ const examineFound = (program: string): Effect.Effect<ProbeReport> =>
           finding("accelerators", accelerators, (names) => `${names.join(", ")}; anything but tcg must be asked for`),
           supervision(),
           library(native),
+          uefi(firmware),
           limits
         ],
         Option.getOrUndefined(Option.orElse(Either.getLeft(version), () => Either.getLeft(trial)))
@@ -69,6 +73,17 @@ const library = (served: Either.Either<void, NativeError>): Finding =>
       fix: "Build it: `bun run build`. Without it there are no shares, networks and vsock."
     }),
     onRight: () => ({ check: "native library", status: "ok", detail: "serves shares, networks and vsock" })
+  })
+
+const uefi = (found: Either.Either<Firmware.Firmware, Firmware.Missing>): Finding =>
+  Either.match(found, {
+    onLeft: ({ hint, reason }) => ({
+      check: "UEFI firmware",
+      status: "warning",
+      detail: `absent: ${reason}`,
+      fix: `${hint} Without it there is no \`boot.firmware\`.`
+    }),
+    onRight: ({ code }) => ({ check: "UEFI firmware", status: "ok", detail: code })
   })
 
 const supervision = (): Finding =>

@@ -1,4 +1,4 @@
-import { type BootPlan, type BootStage, type Machine, MachineError, type VmExit } from "@capsa/core"
+import { type BootStage, type KernelPlan, type Machine, MachineError, type VmExit } from "@capsa/core"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { linux } from "./linux.ts"
 /** Pieces of console traffic that wait for the other side, each way. */
 const pieces = 16
 
-export const boot = Effect.fn("Simulated.boot")(function* (plan: BootPlan, options: SimulatedOptions) {
+export const boot = Effect.fn("Simulated.boot")(function* (plan: KernelPlan, options: SimulatedOptions) {
   const { guest: script = linux, beforeStage = nothing, beforeOperation = nothing, beforeExit = nothing } = options
   const startedAt = yield* Clock.currentTimeMillis
   const output = yield* Mailbox.make<Uint8Array>(pieces)

@@ -27,6 +27,8 @@ export interface ConformanceGuest {
   readonly kernels: Readonly<Partial<Record<Capabilities["kernels"][number], string>>>
   /** Has capsa's agent as its init, busybox, and the prompt `capsa# ` on its console. */
   readonly initrd: string
+  /** A raw disk from which UEFI firmware starts a Linux with that prompt, on a serial console; for backends with firmware. */
+  readonly uefiDisk?: string | undefined
   /** Whether its shell is one; the script of a simulated guest only knows a few commands. */
   readonly isLinux: boolean
   /** How long it may take to come up, and to do what is small. */

@@ -1,7 +1,7 @@
 /** What a machine starts, by which console it speaks, and how it finds its devices. */
 import type { Capabilities, DirectBoot } from "@capsa/core"
 import * as Effect from "effect/Effect"
-import { booted, type Case, type Setting } from "./Case.ts"
+import { booted, type Case, done, type Setting } from "./Case.ts"
 
 type Kind = Capabilities["kernels"][number]
 
@@ -33,13 +33,20 @@ const discoveryCase = (discovery: Capabilities["discovery"][number]): Case => ({
   prove: (setting) => booted({ ...setting, boot: direct(setting, { discovery, console: "virtio" }) })
 })
 
+const startsFirmware = (setting: Setting) => {
+  const { capabilities, guest } = setting
+  const disk = guest.uefiDisk
+  if (disk === undefined && capabilities.features.uefi.supported)
+    return Effect.fail(new Error("the guest has no disk that could show it"))
+  const disks = disk === undefined ? [] : [{ path: disk, readOnly: true }]
+  return Effect.flatMap(booted({ ...setting, boot: { firmware: "uefi" } }, { disks }), (vm) =>
+    done(setting, vm, "test -d /sys/firmware/efi")
+  )
+}
+
 export const boots: ReadonlyArray<Case> = [
   ...(["bzImage", "vmlinux", "Image"] as const).map(kernelCase),
   ...(["serial", "virtio"] as const).map(consoleCase),
   ...(["firmware", "cmdline"] as const).map(discoveryCase),
-  {
-    name: "starts firmware",
-    claim: "features.uefi",
-    prove: (setting) => booted({ ...setting, boot: { firmware: "uefi" } })
-  }
+  { name: "starts the system on a disk by firmware", claim: "features.uefi", prove: startsFirmware }
 ]
