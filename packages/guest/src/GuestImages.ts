@@ -159,8 +159,8 @@ export const toolbox = Effect.gen(function* () {
 }).pipe(Effect.withSpan("GuestImages.toolbox"))
 
 /**
- * A disk from which UEFI firmware for x86_64 starts the distribution's kernel with our initrd, and with what shows the
- * firmware's variables.
+ * A disk from which UEFI firmware starts the distribution's kernel with our initrd, and with what shows the firmware's
+ * variables. For x86_64.
  *
  * @since 0.1.0
  * @category images

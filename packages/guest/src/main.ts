@@ -1,6 +1,6 @@
 /**
- * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--arch x86_64|arm64] [--update] [--json]`: builds
- * images and prints their paths. The architecture is this host's unless another is named.
+ * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--arch x86_64|arm64] [--update] [--json]`:
+ * builds images and prints their paths. The architecture is this host's unless another is named; `uefi` is for x86_64.
  *
  * `--update` asks what the distribution offers now; otherwise what was built once stays.
  */
@@ -37,12 +37,14 @@ const selections: Record<
   tiny: Effect.all({ tiny: GuestImages.tinyOfTarget }),
   toolbox: Effect.all({ toolbox: GuestImages.toolbox }),
   uefi: Effect.all({ uefi: GuestImages.uefi }),
-  all: Effect.all({
-    debian: GuestImages.debian,
-    tiny: GuestImages.tinyOfTarget,
-    toolbox: GuestImages.toolbox,
-    uefi: GuestImages.uefi
-  })
+  all: Effect.flatMap(Architecture.Target, (target) =>
+    Effect.all({
+      debian: GuestImages.debian,
+      tiny: GuestImages.tinyOfTarget,
+      toolbox: GuestImages.toolbox,
+      ...(target === "x86_64" && { uefi: GuestImages.uefi })
+    })
+  )
 }
 
 const isSelection = (name: string): name is keyof typeof selections => Object.hasOwn(selections, name)

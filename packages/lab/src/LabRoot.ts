@@ -38,7 +38,7 @@ const revision = "2"
  * What Bun, and programs that the cross compiler makes, link; what the library loads for user networks; and what tests run
  * on the host's side. What these depend on comes along.
  */
-const packages = ["libc6", "libgcc-s1", "libslirp0", "e2fsprogs", "socat", "tar"]
+const packages = ["libc6", "libgcc-s1", "libslirp0", "e2fsprogs", "iproute2", "socat", "tar"]
 
 const bunPackage = `@oven/bun-linux-aarch64@${Bun.version}`
 

@@ -15,7 +15,7 @@ const minute = 60_000
 
 /** What every guest on every backend must do: what fits into ten minutes, and what runs when asked for. */
 const machineTests = ["boot.machine"]
-const moreTests = ["console.machine", "lifecycle.machine", "failures.kvm"]
+const moreTests = ["console.machine", "disks.machine", "lifecycle.machine", "failures.kvm"]
 const isFull = process.env["CAPSA_TEST_ARM64"] === "full"
 
 /** A lab, and what is tested in it. */
