@@ -1,5 +1,5 @@
 /**
- * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--update] [--json]`: builds images and prints their paths.
+ * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|systemd|all] [--update] [--json]`: builds images and prints their paths.
  *
  * `--update` asks what the distribution offers now; otherwise what was built once stays.
  */
@@ -14,7 +14,8 @@ import type { GuestError } from "./GuestError.ts"
 import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
-const usage = "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--update] [--json]\n"
+const usage =
+  "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|systemd|all] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 
@@ -26,7 +27,7 @@ const exitWith = (status: number) =>
 const agent = Effect.map(GuestAgent.agent, ({ program }) => ({ agent: { program } }))
 
 const selections: Record<
-  "agent" | "debian" | "tiny" | "toolbox" | "uefi" | "all",
+  "agent" | "debian" | "tiny" | "toolbox" | "uefi" | "systemd" | "all",
   Effect.Effect<Record<string, Record<string, string>>, GuestError, BuildContext>
 > = {
   agent,
@@ -34,11 +35,13 @@ const selections: Record<
   tiny: Effect.all({ tiny: GuestImages.tiny }),
   toolbox: Effect.all({ toolbox: GuestImages.toolbox }),
   uefi: Effect.all({ uefi: GuestImages.uefi }),
+  systemd: Effect.all({ systemd: GuestImages.systemd }),
   all: Effect.all({
     debian: GuestImages.debian,
     tiny: GuestImages.tiny,
     toolbox: GuestImages.toolbox,
-    uefi: GuestImages.uefi
+    uefi: GuestImages.uefi,
+    systemd: GuestImages.systemd
   })
 }
 
