@@ -11,6 +11,7 @@ describe("each example is shown as it is", () => {
     ["README.md", "hello-script.ts"],
     ["README.md", "hello-effect.ts"],
     ["docs/CONSOLE.md", "console.ts"],
+    ["docs/CONSOLE.md", "systemd.ts"],
     ["docs/POOL.md", "pool.ts"],
     ["docs/SANDBOX.md", "sandbox.ts"],
     ["docs/VSOCK.md", "vsock.ts"],

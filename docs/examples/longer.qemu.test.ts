@@ -72,6 +72,16 @@ describe("each example does what it says", () => {
   )
 
   test(
+    "systemd.ts",
+    async () => {
+      const { status, stderr, stdout } = await run("systemd.ts")
+      expect({ stderr, stdout }).toEqual({ stderr: "", stdout: "running: PowerOff\n" })
+      expect(status).toBe(0)
+    },
+    testMs
+  )
+
+  test(
     "machine-test.ts",
     async () => {
       const { status, stderr } = await run("machine-test.ts", "test")

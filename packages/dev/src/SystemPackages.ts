@@ -230,6 +230,20 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     names: same("mtools")
   },
   {
+    isPresent: commands("mmdebstrap"),
+    purpose: "tests",
+    essential: true,
+    why: "installs the distribution with systemd on a disk that tests boot",
+    names: { apt: "mmdebstrap", dnf: "mmdebstrap" }
+  },
+  {
+    isPresent: () => process.getuid?.() === 0 || commands("fakeroot", "fakechroot")(),
+    purpose: "tests",
+    essential: true,
+    why: "makes that disk without root, and is not asked for by root",
+    names: { apt: "fakeroot fakechroot", dnf: "fakeroot fakechroot" }
+  },
+  {
     isPresent: () => commands("virtiofsd")() || oneFile("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")(),
     purpose: "tests",
     essential: true,

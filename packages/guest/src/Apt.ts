@@ -54,7 +54,8 @@ export const resolveFirst = Effect.fn("Apt.resolveFirst")(function* (names: Read
 })
 
 /**
- * The packages `names`, and all that they depend on. Nothing that is only recommended comes along. See `resolve`.
+ * The packages `names`, and all that they depend on. Nothing that is only recommended comes along. A name may be a
+ * pattern of apt's, such as `?essential`. See `resolve`.
  *
  * @since 0.1.0
  * @category packages
@@ -109,7 +110,26 @@ export const retryWithFreshLists = <A, E, R>(
   )
 
 /**
- * Fetches packages and unpacks their files into `folder`. apt checks the archives against the signed lists.
+ * Fetches the packages' archives into `folder`. apt checks them against the signed lists.
+ *
+ * @since 0.1.0
+ * @category packages
+ */
+export const download = Effect.fn("Apt.download")(function* (wanted: ReadonlyArray<Package>, folder: string) {
+  const fs = yield* FileSystem.FileSystem
+  const { options } = yield* AptState.ofPackages
+  const names = wanted.map(({ name, version }) => `${name}=${version}`)
+  yield* stage(`fetching ${names.length === 1 ? names[0] : `${names.length} packages`}`)
+  const get = Command.make("apt-get", ...options, "-q", "download", ...names)
+  const { stderrTail } = yield* run(Command.workingDirectory(get, folder))
+  const files = yield* Effect.mapError(fs.readDirectory(folder), AptState.unusable)
+  const archives = files.filter((file) => file.endsWith(".deb")).toSorted()
+  if (archives.length < names.length) return yield* AptState.unavailable(names.join(", "), stderrTail)
+  return archives
+})
+
+/**
+ * Fetches packages and unpacks their files into `folder`. See `download`.
  *
  * @since 0.1.0
  * @category packages
@@ -117,20 +137,10 @@ export const retryWithFreshLists = <A, E, R>(
 export const unpack = Effect.fn("Apt.unpack")(function* (wanted: ReadonlyArray<Package>, folder: string) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
-  const { options } = yield* AptState.ofPackages
-  const names = wanted.map(({ name, version }) => `${name}=${version}`)
-  yield* stage(`fetching ${names.length === 1 ? names[0] : `${names.length} packages`}`)
-  const { download, files, result } = yield* Effect.gen(function* () {
-    const download = yield* fs.makeTempDirectoryScoped()
-    const get = Command.make("apt-get", ...options, "-q", "download", ...names)
-    const result = yield* run(Command.workingDirectory(get, download))
-    return { download, files: yield* fs.readDirectory(download), result }
-  }).pipe(Effect.catchTags({ BadArgument: AptState.unusable, SystemError: AptState.unusable }))
-  const archives = files.filter((file) => file.endsWith(".deb"))
-  if (archives.length < names.length) return yield* AptState.unavailable(names.join(", "), result.stderrTail)
-  for (const archive of archives.toSorted()) {
+  const archives = yield* Effect.mapError(fs.makeTempDirectoryScoped(), AptState.unusable)
+  for (const archive of yield* download(wanted, archives)) {
     yield* stage(`unpacking ${archive}`)
-    yield* output(Command.make("dpkg-deb", "-x", path.join(download, archive), folder))
+    yield* output(Command.make("dpkg-deb", "-x", path.join(archives, archive), folder))
   }
 }, Effect.scoped)
 

@@ -18,6 +18,7 @@ import { GuestError } from "./GuestError.ts"
 import * as Initrd from "./Initrd.ts"
 import { sha256 } from "./internal/sha256.ts"
 import * as KernelModules from "./KernelModules.ts"
+import * as Systemd from "./Systemd.ts"
 import * as TinyBusybox from "./TinyBusybox.ts"
 import * as TinyKernel from "./TinyKernel.ts"
 import * as Toolbox from "./Toolbox.ts"
@@ -186,6 +187,17 @@ const buildUefi = Effect.gen(function* () {
 })
 
 /**
+ * A disk with the distribution and its systemd, on which `Systemd.account` can log in. The other images' initrds make it the
+ * root with `capsa.init=/bin/disk-root root=/dev/vda rw`. For x86_64.
+ *
+ * @since 0.1.0
+ * @category images
+ */
+export const systemd = Effect.suspend(() =>
+  Cache.remembered("systemd", Systemd.recipe, Systemd.Systemd, Apt.retryWithFreshLists(Systemd.image))
+).pipe(Effect.provideService(Architecture.Target, "x86_64"), Effect.withSpan("GuestImages.systemd"))
+
+/**
  * The images with a kernel for `Architecture.Target` that are in the cache; nothing is built.
  *
  * @since 0.1.0
@@ -222,7 +234,7 @@ const guestModules = Effect.map(Architecture.Target, (target) =>
 )
 
 /** Changes when what is below gives another initrd for the same parts. */
-const revision = "2"
+const revision = "3"
 
 const debianRecipe = Effect.map(Effect.all([guestModules, GuestAgent.sources]), ([modules, sources]) => [
   Initrd.revision,
@@ -286,7 +298,7 @@ const initrdFor = Effect.fnUntraced(function* <R>(
         init,
         busybox: program,
         modules: yield* modules,
-        extra: [...userDatabase, ...places, ...commands(program)]
+        extra: [...userDatabase, ...places, diskRoot, ...commands(program)]
       })
       yield* fs.writeFile(path.join(folder, "initrd"), archive)
       const provenance = {
@@ -322,6 +334,30 @@ const places: ReadonlyArray<Cpio.Entry> = [
   { type: "link", path: "usr/sbin", target: "../bin" },
   { type: "link", path: "sbin", target: "bin" }
 ]
+
+/** For `capsa.init=`: makes the disk of `root=` the root file system, as the kernel does where it has the drivers built in. */
+const diskRoot: Cpio.Entry = {
+  type: "file",
+  path: "bin/disk-root",
+  executable: true,
+  content: text.encode(`#!/bin/sh
+type=ext4 flags=ro init=/sbin/init more=
+for word in $(cat /proc/cmdline); do
+  case $word in
+    root=*) root=\${word#root=} ;;
+    rootfstype=*) type=\${word#rootfstype=} ;;
+    rootflags=*) more=,\${word#rootflags=} ;;
+    ro | rw) flags=$word ;;
+    init=*) init=\${word#init=} ;;
+  esac
+done
+umount /tmp /run /dev/shm /sys/fs/cgroup
+mkdir /root
+mount -t "$type" -o "$flags$more" "$root" /root || exit
+for folder in dev proc sys; do mount -o move /$folder /root/$folder; done
+exec switch_root /root "$init"
+`)
+}
 
 /** A shell finds busybox's commands by itself; a program that is started without one needs a file. */
 const commands = (busybox: Uint8Array): ReadonlyArray<Cpio.Entry> =>

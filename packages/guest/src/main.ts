@@ -1,6 +1,6 @@
 /**
- * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--arch x86_64|arm64] [--update] [--json]`:
- * builds images and prints their paths. The architecture is this host's unless another is named; `uefi` is for x86_64.
+ * `bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|systemd|all] [--arch x86_64|arm64] [--update] [--json]`:
+ * builds images and prints their paths. The architecture is this host's unless another is named; `uefi` and `systemd` are for x86_64.
  *
  * `--update` asks what the distribution offers now; otherwise what was built once stays.
  */
@@ -17,7 +17,7 @@ import * as GuestImages from "./GuestImages.ts"
 import * as StatusLine from "./StatusLine.ts"
 
 const usage =
-  "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|all] [--arch x86_64|arm64] [--update] [--json]\n"
+  "usage: bun packages/guest/src/main.ts build [agent|debian|tiny|toolbox|uefi|systemd|all] [--arch x86_64|arm64] [--update] [--json]\n"
 
 const print = (to: NodeJS.WriteStream, text: string) => Effect.sync(() => void to.write(text))
 
@@ -29,7 +29,7 @@ const exitWith = (status: number) =>
 const agent = Effect.map(GuestAgent.agent, ({ program }) => ({ agent: { program } }))
 
 const selections: Record<
-  "agent" | "debian" | "tiny" | "toolbox" | "uefi" | "all",
+  "agent" | "debian" | "tiny" | "toolbox" | "uefi" | "systemd" | "all",
   Effect.Effect<Record<string, Record<string, string>>, GuestError, BuildContext>
 > = {
   agent,
@@ -37,12 +37,13 @@ const selections: Record<
   tiny: Effect.all({ tiny: GuestImages.tinyOfTarget }),
   toolbox: Effect.all({ toolbox: GuestImages.toolbox }),
   uefi: Effect.all({ uefi: GuestImages.uefi }),
+  systemd: Effect.all({ systemd: GuestImages.systemd }),
   all: Effect.flatMap(Architecture.Target, (target) =>
     Effect.all({
       debian: GuestImages.debian,
       tiny: GuestImages.tinyOfTarget,
       toolbox: GuestImages.toolbox,
-      ...(target === "x86_64" && { uefi: GuestImages.uefi })
+      ...(target === "x86_64" && { uefi: GuestImages.uefi, systemd: GuestImages.systemd })
     })
   )
 }

@@ -24,7 +24,12 @@ const guestTimeoutMs = 100_000
 const images = () =>
   Effect.runPromise(
     Effect.provide(
-      Effect.all({ debian: GuestImages.debian, tiny: GuestImages.tiny, toolbox: GuestImages.toolbox }),
+      Effect.all({
+        debian: GuestImages.debian,
+        tiny: GuestImages.tiny,
+        toolbox: GuestImages.toolbox,
+        systemd: GuestImages.systemd
+      }),
       BunContext.layer
     )
   )
@@ -127,7 +132,7 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
 
   test("with everything in the cache, nothing is built", async () => {
     const times = () =>
-      [built.debian.initrd, built.tiny.initrd, built.tiny.vmlinux, built.toolbox.disk].map(
+      [built.debian.initrd, built.tiny.initrd, built.tiny.vmlinux, built.toolbox.disk, built.systemd.disk].map(
         (file) => statSync(file).mtimeMs
       )
     const before = times()
@@ -219,6 +224,31 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
   }
 
   for (const name of ["tiny", "debian"] as const) {
+    const bootDiskRoot = (parameters: string) =>
+      boot({
+        machine: "q35",
+        kernel: built[name].kernel,
+        initrd: built[name].initrd,
+        parameters: `capsa.init=/bin/disk-root ${parameters}`,
+        arguments: ["-drive", `file=${built.toolbox.disk},if=virtio,format=raw,snapshot=on`]
+      })
+
+    test(`${name}: the initrd makes a disk the root, and starts its init`, async () => {
+      await using guest = await bootDiskRoot("root=/dev/vda rw rootflags=noatime")
+      await guest.expect(/capsa# /)
+      guest.type("findmnt -no FSTYPE,OPTIONS /; ls -d /proc/1 /dev/null /sys/bus; poweroff -f")
+      await guest.expect(/\next4 +rw,noatime.*\r\n/)
+      await guest.expect(/\/dev\/null +\/proc\/1 +\/sys\/bus|\/dev\/null\r\n\/proc\/1\r\n\/sys\/bus/)
+      expect(await guest.exited).toBe(0)
+    })
+
+    test(`${name}: the initrd says which disk it does not find, and the kernel panics`, async () => {
+      await using guest = await bootDiskRoot("root=/dev/vdx panic=-1")
+      await guest.expect(/mount: .*\/dev\/vdx/)
+      await guest.expect(/Attempted to kill init/)
+      expect(await guest.exited).toBe(0)
+    })
+
     test(`${name}: a kernel panic reaches the pvpanic device`, async () => {
       await using guest = await boot({
         machine: "q35",
@@ -241,6 +271,15 @@ describe.skipIf(inLab)(`the guest images${skipped}`, () => {
     await guest.expect(/capsa# /)
     guest.type("exit")
     expect(await guest.exited).toBe(0)
+  })
+
+  test("systemd: of its size, and with nobody's identity", () => {
+    const { disk } = built.systemd
+    expect(statSync(disk).size).toBeLessThan(700 * 1024 * 1024)
+    const read = (file: string) => Bun.spawnSync(["/sbin/debugfs", "-R", `cat ${file}`, disk]).stdout.toString()
+    expect(read("/etc/machine-id")).toBe("")
+    expect(read("/etc/hostname")).toBe("capsa\n")
+    expect(read("/etc/apt/sources.list")).toBe("")
   })
 
   test("toolbox: each of its programs runs, from a disk that cannot be written", async () => {

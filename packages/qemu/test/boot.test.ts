@@ -1,45 +1,13 @@
 import { describe, expect } from "bun:test"
 import { join } from "node:path"
-import type { BootPlan } from "@capsa/core"
-import { effect, live, planOf } from "@capsa/testing"
-import * as FileSystem from "@effect/platform/FileSystem"
-import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
+import { effect, live } from "@capsa/testing"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import { Qemu } from "../src/index.ts"
-import { boot } from "../src/internal/machine.ts"
+import { bootPlayed, played } from "./fixtures/playedQemu.ts"
 import { processesWith, until } from "./fixtures/processes.ts"
-
-/** Words for the scripts that play QEMU. Descriptor 3 is the monitor; commands are numbered from 0. */
-const prologue = `#!/bin/sh
-say() { printf '%s\\n' "$1" >&3; }
-greet() { say '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}}'; }
-answer() { read -r command <&3; say "{\\"return\\": {}, \\"id\\": $1}"; }
-start() { greet; answer 0; answer 1; }
-stay() { exec tail -f "$0"; }
-`
-
-/** A folder with a program that plays QEMU and a file that passes for a kernel. */
-const played = Effect.fnUntraced(function* (script: string) {
-  const fileSystem = yield* FileSystem.FileSystem
-  const folder = yield* fileSystem.makeTempDirectoryScoped()
-  const program = join(folder, "qemu")
-  yield* fileSystem.writeFileString(program, `${prologue}${script}\n`, { mode: 0o700 })
-  const kernel = join(folder, "kernel")
-  yield* fileSystem.writeFile(kernel, new Uint8Array([0x7f, 0x45, 0x4c, 0x46]))
-  const plan = planOf({ memoryMib: 64, kernel })
-  const isGone = until(() => processesWith(folder).length === 0)
-  return { folder, plan, program, isGone }
-}, Effect.provide(BunFileSystem.layer))
-
-const noFirmware = Either.left({ reason: "there is none", hint: "Install it." })
-const host = { accelerator: "tcg", platform: "linux" } as const
-const bootPlayed = ({ plan, program }: { readonly plan: BootPlan; readonly program: string }) =>
-  Effect.provide(boot(plan, program, host, Option.none(), noFirmware), BunFileSystem.layer)
 
 describe("a boot fails", () => {
   const failures: ReadonlyArray<[string, string, object]> = [
@@ -67,7 +35,11 @@ describe("a boot fails", () => {
     live(how, () =>
       Effect.gen(function* () {
         const played_ = yield* played(script)
-        expect(yield* Effect.flip(Effect.scoped(bootPlayed(played_)))).toMatchObject({ _tag: "VmBootError", ...error })
+        expect(yield* Effect.flip(Effect.scoped(bootPlayed(played_)))).toMatchObject({
+          _tag: "VmBootError",
+          hint: expect.stringMatching(/\w/),
+          ...error
+        })
         yield* played_.isGone
       })
     )
@@ -210,6 +182,11 @@ describe("the layer", () => {
       "unsupported machine type"
     ],
     [
+      "lacks a device",
+      `case "$*" in --version) echo "QEMU emulator version 9.0.0";; *) echo "'virtio-serial-pci' is not a valid device model name" >&2; exit 1;; esac`,
+      "virtio-serial-pci"
+    ],
+    [
       "speaks garbage",
       'case "$*" in --version) echo "QEMU emulator version 9.0.0";; *) say garbage; stay;; esac',
       "garbage"
@@ -221,6 +198,7 @@ describe("the layer", () => {
         const error = yield* build(program)
         expect(error).toMatchObject({ reason: "ProgramUnusable", subject: program })
         expect(error.message).toContain(detail)
+        expect(error.hint).toContain("apt install qemu-system-x86")
         yield* isGone
       })
     )

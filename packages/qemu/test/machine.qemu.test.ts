@@ -16,7 +16,6 @@ import * as Layer from "effect/Layer"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Qemu } from "../src/index.ts"
-import { setprivPath } from "../src/internal/supervised.ts"
 import { openDescriptors, processesWith, until } from "./fixtures/processes.ts"
 
 const tiny = await Effect.runPromise(Effect.provide(GuestImages.tiny, BunContext.layer))
@@ -138,17 +137,6 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
       yield* console.until("answer=42")
     }))
 
-  test("whose QEMU is killed from outside has failed, and says by what", () =>
-    Effect.gen(function* () {
-      const plan = planOf()
-      const machine = yield* boot(plan)
-      process.kill(pidOf(plan), "SIGKILL")
-      expect(yield* machine.exit).toMatchObject({
-        _tag: "Failed",
-        detail: expect.stringContaining("killed by SIGKILL, not by capsa")
-      })
-    }))
-
   test("whose QEMU hangs is killed all the same", () =>
     Effect.gen(function* () {
       const plan = planOf()
@@ -250,32 +238,6 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
       yield* Fiber.interrupt(booting)
       expect(processesWith(plan.id)).toEqual([])
     }))
-
-  const missing = setprivPath() === null ? " — skipped: this host has no setpriv" : ""
-  live.skipIf(missing !== "")(
-    `goes when the process that launched it is killed${missing}`,
-    () =>
-      Effect.gen(function* () {
-        const plan = planOf()
-        const fixture = join(import.meta.dir, "fixtures/launchMachine.ts")
-        const folder = yield* Effect.acquireRelease(
-          Effect.sync(() => mkdtempSync(join(tmpdir(), "capsa-state-"))),
-          (folder) => Effect.sync(() => rmSync(folder, { recursive: true }))
-        )
-        const env = { ...Bun.env, CAPSA_STATE_DIR: folder }
-        const launcher = yield* Effect.acquireRelease(
-          Effect.sync(() => Bun.spawn([process.execPath, fixture, JSON.stringify(plan)], { env })),
-          (launcher) => Effect.sync(() => launcher.kill("SIGKILL"))
-        )
-        const { value } = yield* Effect.promise(() => launcher.stdout.getReader().read())
-        expect(new TextDecoder().decode(value)).toBe("launched\n")
-        const pid = pidOf(plan)
-        expect(pid).toBeGreaterThan(0)
-        launcher.kill("SIGKILL")
-        yield* until(() => !processesWith(plan.id).includes(pid))
-      }),
-    testMs
-  )
 
   for (const [what, more, error] of [
     [

@@ -3,7 +3,8 @@ import { totalmem } from "node:os"
 import { BackendError, type BootPlan, type BootStageName, VmBootError, type VmBootErrorReason } from "@capsa/core"
 import { isShortage } from "@capsa/core/VmBootError"
 import { DeviceFailure, type NativeError } from "@capsa/native"
-import type { SpawnError } from "./supervised.ts"
+import { sentence } from "./exit.ts"
+import type { ProcessExit, SpawnError } from "./supervised.ts"
 
 interface Cause {
   readonly says: RegExp
@@ -123,17 +124,22 @@ const causes: ReadonlyArray<Cause> = [
   }
 ]
 
-/** Why the machine of a plan did not come up, when QEMU ended and `stderr` is what it said last. */
+/** Why the machine of a plan did not come up, when QEMU ended, perhaps as `end` says, and `stderr` is what it said last. */
 export const fromStderr = (
   stderr: string,
   plan: BootPlan,
-  stage: BootStageName | undefined
+  stage: BootStageName | undefined,
+  end?: ProcessExit
 ): BackendError | VmBootError => {
   const backend = backendError(stderr)
   if (backend !== undefined) return backend
+  if (lacking.test(stderr)) return incomplete(stderr)
   if (plan.limits?.pids !== undefined && threadRefused.test(stderr)) return limitExceeded("pids", plan, stage)
   const cause = causes.find(({ says, fits }) => says.test(stderr) && (fits?.(plan) ?? true))
-  if (cause === undefined) return hostFailure(stderr === "" ? "QEMU ended without a word." : stderr, stage)
+  if (cause === undefined) {
+    const unexplained = stderr === "" ? "QEMU ended without a word." : stderr
+    return hostFailure(end?.signal === undefined ? unexplained : sentence(end, stderr), stage)
+  }
   const { detail, hint, reason, subject } = cause
   const said: Readonly<Record<string, unknown>> = plan
   return new VmBootError({
@@ -147,6 +153,18 @@ export const fromStderr = (
     cause: stderr
   })
 }
+
+const lacking = /unsupported machine type|is not a valid device model name/
+
+/** It was tried out with another machine type, or has been replaced since. */
+const incomplete = (stderr: string): BackendError =>
+  new BackendError({
+    reason: "ProgramUnusable",
+    backend: "qemu",
+    subject: "qemu-system-x86_64",
+    detail: `This QEMU lacks what the machine needs: ${stderr}`,
+    hint: "Install a complete QEMU: `sudo apt install qemu-system-x86`, `brew install qemu`."
+  })
 
 /** QEMU ended at a limit of the plan before the machine was up. */
 export const limitExceeded = (

@@ -27,7 +27,8 @@ export const exitOf = (facts: Facts, process: ProcessExit, stderr: string): VmEx
   return { _tag: "Failed", detail: sentence(process, stderr) }
 }
 
-const sentence = ({ code, signal }: ProcessExit, stderr: string): string => {
+/** How a process ended that was not to. */
+export const sentence = ({ code, signal }: ProcessExit, stderr: string): string => {
   const end = signal === undefined ? `QEMU ended with status ${code}` : `QEMU was killed by ${signal}, not by capsa`
   const guess =
     signal === "SIGKILL" ? "; the host's out-of-memory killer does that, and says so in the kernel's log (dmesg)" : ""

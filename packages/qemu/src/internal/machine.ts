@@ -84,11 +84,11 @@ export const boot = Effect.fn("Qemu.boot")(function* (
       Effect.gen(function* () {
         const stage = (yield* Ref.get(stages)).at(-1)?.name
         // A QEMU that hangs up is about to end, and has said why.
-        if (error.reason === "Closed") yield* Effect.timeoutOption(process.exit, drainTimeout)
+        const end = error.reason === "Closed" ? yield* Effect.timeoutOption(process.exit, drainTimeout) : Option.none()
         yield* machine.killed
         if ((yield* machine.exit)._tag === "OutOfMemory") return yield* limitExceeded("memory", plan, stage)
         return yield* error.reason === "Closed"
-          ? fromStderr(yield* process.stderr, plan, stage)
+          ? fromStderr(yield* process.stderr, plan, stage, Option.getOrUndefined(end))
           : hostFailure(error.detail, stage)
       })
     )
