@@ -219,13 +219,11 @@ static int call_fork(struct calls *calls, struct call *call, work do_work,
 		     const struct child_ends *ends)
 {
 	call->tree = call->program ? tree_make(&calls->trees) : 0;
-	call->pid = fork();
+	call->pid = tree_fork(&calls->trees, call->tree);
 	if (call->pid < 0)
 		return -errno;
-	if (call->pid == 0) {
-		tree_enter(&calls->trees, call->tree);
+	if (call->pid == 0)
 		child_run(do_work, params, ends);
-	}
 	call->leader = call->pid;
 	call->used = true;
 	calls->has_main |= call->main;

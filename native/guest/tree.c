@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 void trees_open(struct trees *trees, const char *path)
@@ -41,10 +43,45 @@ uint64_t tree_make(struct trees *trees)
 	return mkdirat(trees->folder, name, 0755) ? 0 : trees->last;
 }
 
-void tree_enter(const struct trees *trees, uint64_t tree)
+static int tree_open(const struct trees *trees, uint64_t tree)
 {
-	if (tree)
+	char name[24];
+
+	snprintf(name, sizeof(name), "%" PRIu64, tree);
+	return openat(trees->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/*
+ * A process that is moved between control groups waits for a grace period of
+ * the kernel's RCU, of several ticks, unless another was moved just before.
+ * One that is born there does not.
+ */
+static pid_t tree_bear(const struct trees *trees, uint64_t tree)
+{
+	struct clone_args how = { .flags = CLONE_INTO_CGROUP,
+				  .exit_signal = SIGCHLD };
+	int folder = tree_open(trees, tree);
+	pid_t pid;
+
+	if (folder < 0)
+		return -1;
+	how.cgroup = (uint64_t)folder;
+	pid = (pid_t)syscall(SYS_clone3, &how, sizeof(how));
+	close(folder);
+	return pid;
+}
+
+pid_t tree_fork(const struct trees *trees, uint64_t tree)
+{
+	pid_t pid = tree ? tree_bear(trees, tree) : -1;
+
+	if (pid >= 0)
+		return pid;
+	/* Linux before 5.7 can only move it. */
+	pid = fork();
+	if (pid == 0 && tree)
 		tree_write(trees, tree, "cgroup.procs", "0");
+	return pid;
 }
 
 void tree_kill(const struct trees *trees, uint64_t tree, pid_t group)

@@ -22,8 +22,8 @@ void trees_open(struct trees *trees, const char *path);
 /* A new one. Gives its number, or 0 when there are no control groups. */
 uint64_t tree_make(struct trees *trees);
 
-/* Puts the calling process in it. */
-void tree_enter(const struct trees *trees, uint64_t tree);
+/* fork(), with the child in it; for a process of one thread. */
+pid_t tree_fork(const struct trees *trees, uint64_t tree);
 
 /* Kills all of it; `group` leads its process group, or is 0 when that is
  * gone. */
