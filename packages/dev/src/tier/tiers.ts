@@ -56,11 +56,11 @@ const unit: Tier = {
 const machines: Tier = {
   name: "machines",
   run: async (watch) => {
-    const options = { env: { CAPSA_TEST_BACKEND: "qemu" }, testTimeoutMs: 2 * minute, timeoutMs: 30 * minute }
+    const options = { env: { CAPSA_TEST_BACKEND: "qemu" }, testTimeoutMs: 2 * minute, timeoutMs: 40 * minute }
     const files = testFiles().filter((file) => isMachineTest(file) || isQemuTest(file))
     const [others, networks] = [files.filter((file) => !isNetworkTest(file)), files.filter(isNetworkTest)]
     return sum([
-      await bunTest({ files: others, ...options }, watch),
+      await bunTest({ files: others, ...options, parallel: 2 }, watch),
       await bunTest({ files: networks, ownNetwork: true, ...options }, watch)
     ])
   }
