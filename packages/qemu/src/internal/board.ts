@@ -1,7 +1,6 @@
 /** The machine that QEMU builds for guests of an architecture. */
 import type { BootPlan } from "@capsa/core"
 import type { Architecture } from "@capsa/core/KernelCmdline"
-import { virtio } from "./devices.ts"
 
 /** What runs the guest's instructions. @category models */
 export type Accelerator = "tcg" | "kvm"
@@ -52,17 +51,12 @@ const x86: Board = {
 
 /**
  * Linux learns of its devices by a device tree. The board's own power button needs a driver (gpio-keys) that Debian's cloud
- * kernel does not have; a keyboard has the same key. Pointers are signed as QEMU likes best: as Arm does it, that is
- * most of what an emulated processor does.
+ * kernel does not have; a keyboard has the same key. Pointers are signed in QEMU's own way: Arm's takes an emulated
+ * processor much of its time.
  */
 const arm64: Board = {
   program: "qemu-system-aarch64",
-  machine: (_, memory) => [
-    "-machine",
-    `virt,gic-version=3${memory}`,
-    "-device",
-    virtio({ discovery: "firmware" }, "virtio-keyboard")
-  ],
+  machine: (_, memory) => ["-machine", `virt,gic-version=3${memory}`, "-device", "virtio-keyboard-pci"],
   starter: () => [],
   processor: { tcg: "max,pauth-impdef=on", kvm: "host" },
   powerButton: { name: "send-key", arguments: { keys: [{ type: "qcode", data: "power" }] } }
