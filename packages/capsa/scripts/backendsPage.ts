@@ -5,7 +5,7 @@
 import { type Capabilities, Feature, featureFields, type Support } from "@capsa/core/Capabilities"
 import { format } from "@capsa/core/MemorySize"
 import { Kvm } from "@capsa/kvm"
-import { candidates } from "../src/Backend.ts"
+import { Qemu } from "@capsa/qemu"
 import { code, table, withGenerated } from "./markdown.ts"
 
 /** The page's path from the root. */
@@ -15,15 +15,13 @@ const yesOrNo = (does: boolean): string => (does ? "yes" : "no")
 
 const shown = (support: Support): string => (support.supported ? "yes" : `no: ${support.reason}`)
 
-/** The backends, by what the page calls them; the monitor differs between architectures. */
-const columns: ReadonlyArray<readonly [name: string, Capabilities]> = candidates.flatMap(({ name, capabilities }) =>
-  name === "kvm"
-    ? [
-        [name, Kvm.capabilitiesOn.x86_64],
-        [`${name} on arm64`, Kvm.capabilitiesOn.arm64]
-      ]
-    : [[name, capabilities]]
-)
+/** The backends by what the page calls them; both differ between architectures, of the host or of the guest. */
+const columns: ReadonlyArray<readonly [name: string, Capabilities]> = [
+  ["kvm", Kvm.capabilitiesOn.x86_64],
+  ["kvm on arm64", Kvm.capabilitiesOn.arm64],
+  ["qemu", Qemu.capabilitiesFor.x86_64],
+  ["qemu for arm64", Qemu.capabilitiesFor.arm64]
+]
 
 const capabilityRow = (what: string, field: string, show: (capabilities: Capabilities) => string) => [
   what,

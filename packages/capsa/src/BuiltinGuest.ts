@@ -12,6 +12,10 @@ const preferred = Effect.flatMap(
     Option.match(tiny, { onNone: () => Images.debian, onSome: Effect.succeed })
 )
 
+/** The tiny kernel for arm64 has the drivers that KVM's machines need: none for PCI, and for no serial port but a 16550. */
+const isTinyFit = ({ architectures, serialPort }: Capabilities): boolean =>
+  architectures[0] !== "arm64" || serialPort === undefined
+
 const byName = { debian: Images.debian, tiny: Images.tinyOfTarget }
 
 /** What kernels of both guests are. */
@@ -24,12 +28,15 @@ const kernelKinds = { x86_64: "bzImage", arm64: "Image" } as const
  * @category constructors
  */
 export const images = Effect.fn("BuiltinGuest.images")(function* (
-  { architectures, kernels }: Capabilities,
+  capabilities: Capabilities,
   guest?: BuiltinBoot["guest"]
 ) {
+  const { architectures, kernels } = capabilities
   const target = architectures[0] ?? Architecture.host
   if (!kernels.includes(kernelKinds[target])) return yield* noKernelFor(kernels)
-  const { initrd, kernel } = yield* (guest === undefined ? preferred : byName[guest]).pipe(
+  const fits = isTinyFit(capabilities)
+  if (guest === "tiny" && !fits) return yield* tinyUnfit
+  const { initrd, kernel } = yield* (guest === undefined ? (fits ? preferred : Images.debian) : byName[guest]).pipe(
     Effect.provideService(Architecture.Target, target),
     Effect.mapError(unavailable),
     Effect.provide(BunContext.layer)
@@ -47,6 +54,12 @@ export const unavailable = (error: GuestError.GuestError): VmBootError =>
     subject: error.subject,
     cause: error
   })
+
+const tinyUnfit = new VmBootError({
+  reason: "Unsupported",
+  detail: "The tiny guest's kernel for arm64 has no drivers for this backend's machines.",
+  hint: 'Take the other one: boot: { guest: "debian" }.'
+})
 
 const noKernelFor = (kernels: Capabilities["kernels"]): VmBootError =>
   new VmBootError({

@@ -13,7 +13,8 @@ export const DirectBoot = Schema.Struct({
   }),
   console: Schema.optional(Schema.Literal("serial", "virtio")).annotations({
     default: defaults.console,
-    description: "The console's device: ttyS0, or hvc0 for kernels with virtio-console built in."
+    description:
+      "The console's device: the serial port (ttyS0; ttyAMA0 for arm64 on QEMU), or hvc0 for kernels with virtio-console built in."
   }),
   discovery: Schema.optional(Schema.Literal("firmware", "cmdline")).annotations({
     default: defaults.discovery,

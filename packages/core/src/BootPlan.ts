@@ -73,7 +73,7 @@ export const KernelPlan = Schema.Struct({
   initrd: Schema.optional(Schema.String),
   /** The whole kernel command line, within the limit. */
   cmdline: Schema.String,
-  /** The device that is the console: 16550 UART (ttyS0) or virtio-console (hvc0). The other may carry early output. */
+  /** The device that is the console: the serial port (ttyS0; ttyAMA0 for arm64 on QEMU) or virtio-console (hvc0). The other may carry early output. */
   console: Schema.Literal("serial", "virtio"),
   /** Firmware tables (ACPI, device tree), or the command line for kernels without ACPI. */
   discovery: Schema.Literal("firmware", "cmdline")
@@ -228,7 +228,7 @@ export const commandLine = (
     const architecture = options.capabilities.architectures[0] ?? "x86_64"
     const layers = KernelCmdline.merge(
       yield* KernelCmdline.make([
-        consoleParameters[device],
+        consoleParameter(device, options.capabilities),
         ...machineParameters[architecture],
         ...rootParameters(config)
       ]),
@@ -249,10 +249,10 @@ const earlyOutput: Readonly<Record<KernelCmdline.Architecture, KernelCmdline.Par
   arm64: { key: "earlycon" }
 }
 
-const consoleParameters: Record<KernelPlan["console"], KernelCmdline.Parameter> = {
-  serial: { key: "console", value: "ttyS0" },
-  virtio: { key: "console", value: "hvc0" }
-}
+const consoleParameter = (
+  device: KernelPlan["console"],
+  { serialPort = "ttyS0" }: Capabilities
+): KernelCmdline.Parameter => ({ key: "console", value: device === "serial" ? serialPort : "hvc0" })
 
 // A panic restarts at once, so that the machine ends instead of standing still.
 const restartAfterPanic = { key: "panic", value: "-1" }

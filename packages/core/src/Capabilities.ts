@@ -52,6 +52,8 @@ export const Capabilities = Schema.Struct({
   kernels: Schema.Array(Schema.Literal("bzImage", "vmlinux", "Image")),
   /** Devices the console can be. */
   consoles: Schema.Array(Schema.Literal("serial", "virtio")),
+  /** What Linux calls the serial port; `ttyS0` if absent. */
+  serialPort: Schema.optional(Schema.String),
   /** How the guest may learn of its devices. */
   discovery: Schema.Array(Schema.Literal("firmware", "cmdline")),
   maxCpus: Schema.Int,

@@ -14,7 +14,7 @@ export const reasons = {
     happened: "The kernel is no image that this backend boots, is for another architecture, or is cut short.",
     retryable: false,
     remedy:
-      "Give a Linux bzImage for x86_64 or an uncompressed ELF vmlinux; for QEMU a vmlinux must have been built with `CONFIG_PVH`. On an arm64 host give an uncompressed Image."
+      "Give a Linux bzImage for x86_64 or an uncompressed ELF vmlinux; for QEMU a vmlinux must have been built with `CONFIG_PVH`. For arm64 give an uncompressed Image."
   },
   InitrdUnreadable: { happened: "The initrd can't be read.", retryable: false, remedy: checkFile },
   InitrdInvalid: {

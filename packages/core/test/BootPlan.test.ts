@@ -44,6 +44,14 @@ describe("BootPlan.make", () => {
     })
   })
 
+  test("names the serial port as the backend's kernels do, unless the console is another device", () => {
+    const arm64: Capabilities = { ...capabilities, architectures: ["arm64"], serialPort: "ttyAMA0" }
+    const cmdlineOf = (console?: "virtio") =>
+      plan({ boot: { kernel: "/k", console } }, { ...options, capabilities: arm64 }).cmdline
+    expect(cmdlineOf()).toBe("console=ttyAMA0 panic=-1 earlycon")
+    expect(cmdlineOf("virtio")).toBe("console=hvc0 panic=-1 earlycon")
+  })
+
   test("takes the built-in guest where no kernel is named", () => {
     const built = plan({ cpus: 4, memory: "2GiB", name: "n" })
     expect(built).toMatchObject({ ...images, cpus: 4, memoryMib: 2048, name: "n", discovery: "firmware" })

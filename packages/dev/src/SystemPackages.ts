@@ -337,7 +337,7 @@ export const systemPackages: ReadonlyArray<SystemPackage> = [
     isPresent: commands("qemu-system-aarch64"),
     purpose: "tests",
     essential: false,
-    why: "the machine in which the arm64 lab runs",
+    why: "guests of arm64 on QEMU, and the machine in which the arm64 lab runs",
     names: { apt: "qemu-system-arm", dnf: "qemu-system-aarch64-core", pacman: "qemu-system-aarch64", brew: "qemu" }
   },
   {

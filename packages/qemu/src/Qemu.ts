@@ -8,6 +8,7 @@ import {
   supported,
   unsupported
 } from "@capsa/core"
+import type { Architecture } from "@capsa/core/KernelCmdline"
 import { HostTicks, Native, type NativeError } from "@capsa/native"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
 import * as Context from "effect/Context"
@@ -15,16 +16,23 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type { Accelerator } from "./internal/arguments.ts"
+import type { Host } from "./internal/arguments.ts"
+import { type Accelerator, boards } from "./internal/board.ts"
 import * as Firmware from "./internal/firmware.ts"
 import { boot } from "./internal/machine.ts"
 import { examine } from "./internal/probe.ts"
 import * as Program from "./internal/program.ts"
 
-const defaultProgram = "qemu-system-x86_64"
+const hostArchitecture: Architecture = process.arch === "arm64" ? "arm64" : "x86_64"
 
-/** What a machine of QEMU's can do. @category models */
-export const capabilities: Capabilities = {
+const noFirmwareForArm: Firmware.Missing = {
+  reason: "firmware for arm64 guests is not looked for",
+  hint: "Name a kernel: boot: { kernel, initrd }."
+}
+
+const withoutFirmware = ({ hint, reason }: Firmware.Missing) => ({ uefi: unsupported(reason, hint) })
+
+const onX86: Capabilities = {
   architectures: ["x86_64"],
   kernels: ["bzImage", "vmlinux"],
   consoles: ["serial", "virtio"],
@@ -55,6 +63,23 @@ export const capabilities: Capabilities = {
   }
 }
 
+/** What machines for guests of each architecture can do. @category models */
+export const capabilitiesFor: Readonly<Record<Architecture, Capabilities>> = {
+  x86_64: onX86,
+  arm64: {
+    ...onX86,
+    architectures: ["arm64"],
+    kernels: ["Image"],
+    discovery: ["firmware"],
+    serialPort: "ttyAMA0",
+    panicNotifier: false,
+    features: { ...onX86.features, ...withoutFirmware(noFirmwareForArm) }
+  }
+}
+
+/** What machines can do whose guests are of the host's architecture. @category models */
+export const capabilities: Capabilities = capabilitiesFor[hostArchitecture]
+
 /** @category models */
 export interface QemuOptions {
   /**
@@ -62,11 +87,13 @@ export interface QemuOptions {
    * asked for.
    */
   readonly accel?: "auto" | Accelerator | undefined
-  /** Name on PATH, or path, of QEMU for x86_64 guests; `qemu-system-x86_64` if absent. */
+  /** Of the guests; the host's if absent. Another than the host's can only be emulated, by `tcg`. */
+  readonly architecture?: Architecture | undefined
+  /** Name on PATH, or path, of QEMU for guests of that architecture; `qemu-system-x86_64` or `qemu-system-aarch64` if absent. */
   readonly program?: string | undefined
   /**
    * UEFI firmware for machines that start some: absolute paths of a file with its code and of one that the variables of a new
-   * machine are copied from, both raw flash images, not for Secure Boot. What is installed if absent.
+   * machine are copied from, both raw flash images, not for Secure Boot. What is installed if absent. Only for x86_64.
    */
   readonly firmware?: Firmware.Firmware | undefined
 }
@@ -85,15 +112,16 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
   Layer.scoped(
     Backend,
     Effect.gen(function* () {
-      const host = { accelerator: acceleratorOf(options), platform: process.platform }
-      const program = yield* Program.find(options.program ?? defaultProgram)
+      const { architecture = hostArchitecture } = options
+      const host = { architecture, accelerator: acceleratorOf(options), platform: process.platform }
+      const program = yield* Program.find(options.program ?? boards[architecture].program)
       const [version, trial, kernelParameters, native, firmware] = yield* Effect.all(
         [
           Effect.either(Program.version(program)),
           Effect.either(Program.tryOut(program, host)),
-          clockParameters(host.accelerator),
+          clockParameters(host),
           Effect.either(Layer.build(Native.layer)),
-          Effect.provide(firmwareOf(options, program), BunFileSystem.layer)
+          Effect.provide(firmwareOf(options, host, program), BunFileSystem.layer)
         ],
         { concurrency: "unbounded" }
       )
@@ -105,10 +133,10 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
         name: "qemu",
         description: `QEMU ${Program.showVersion(found)} (${host.accelerator.toUpperCase()})`,
         capabilities: {
-          ...capabilities,
+          ...capabilitiesFor[architecture],
           kernelParameters,
           features: {
-            ...capabilities.features,
+            ...capabilitiesFor[architecture].features,
             ...Either.match(native, { onLeft: withoutLibrary, onRight: () => ({}) }),
             ...Either.match(firmware, { onLeft: withoutFirmware, onRight: () => ({}) })
           }
@@ -124,12 +152,15 @@ export const layer = (options: QemuOptions = {}): Layer.Layer<Backend, BackendEr
  *
  * @category constructors
  */
-export const probe: Effect.Effect<ProbeReport> = Effect.withSpan(examine(defaultProgram), "Qemu.probe")
+export const probe: Effect.Effect<ProbeReport> = Effect.withSpan(
+  examine(boards[hostArchitecture].program, hostArchitecture),
+  "Qemu.probe"
+)
 
-const firmwareOf = ({ firmware }: QemuOptions, program: string) =>
-  firmware === undefined ? Effect.flatMap(Firmware.placesOf(program), Firmware.find) : Firmware.named(firmware)
-
-const withoutFirmware = ({ hint, reason }: Firmware.Missing) => ({ uefi: unsupported(reason, hint) })
+const firmwareOf = ({ firmware }: QemuOptions, { architecture }: Host, program: string) => {
+  if (architecture === "arm64") return Effect.succeed(Either.left(noFirmwareForArm))
+  return firmware === undefined ? Effect.flatMap(Firmware.placesOf(program), Firmware.find) : Firmware.named(firmware)
+}
 
 /** What the native library serves is not there without it. */
 const withoutLibrary = ({ message }: NativeError) => {
@@ -146,11 +177,11 @@ const withoutLibrary = ({ message }: NativeError) => {
 }
 
 /**
- * An emulated processor's time-stamp counter is the host's. Linux would measure it against a timer that the host's
+ * An emulated x86_64 processor's time-stamp counter is the host's. Linux would measure it against a timer that the host's
  * scheduler holds back, and its clock then runs several times too fast on a busy host.
  */
-const clockParameters = (accelerator: Accelerator): Effect.Effect<string | undefined> =>
-  accelerator === "tcg"
+const clockParameters = ({ accelerator, architecture }: Host): Effect.Effect<string | undefined> =>
+  accelerator === "tcg" && architecture === "x86_64"
     ? Effect.map(HostTicks.kilohertz, (speed) =>
         Option.getOrUndefined(Option.map(speed, (kilohertz) => `tsc_early_khz=${kilohertz}`))
       )

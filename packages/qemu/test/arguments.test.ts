@@ -11,7 +11,7 @@ const plan = planOf({
   initrd: "/boot/initrd",
   cmdline: "console=ttyS0 reboot=k"
 })
-const host = { accelerator: "tcg", platform: "linux" } as const
+const host = { architecture: "x86_64", accelerator: "tcg", platform: "linux" } as const
 
 /** The value after each occurrence of an option. */
 const valuesOf = (args: ReadonlyArray<string>, option: string) =>
@@ -249,8 +249,24 @@ describe("fromPlan", () => {
     for (const option of ["-bios", "-kernel", "-initrd", "-append"]) expect(args).not.toContain(option)
   })
 
+  test("for arm64 guests the machine is Arm's, with a keyboard for the power button, and QEMU starts the kernel", () => {
+    const args = fromPlan({ ...plan, console: "virtio" }, { ...host, architecture: "arm64" })
+    expect(valuesOf(args, "-machine")).toEqual(["virt,gic-version=3"])
+    expect(valuesOf(args, "-cpu")).toEqual(["neoverse-n1"])
+    expect(valuesOf(args, "-device")).toEqual([
+      "virtio-keyboard-pci",
+      "virtio-serial-pci,max_ports=1",
+      "virtconsole,chardev=console",
+      "virtio-rng-pci,rng=entropy"
+    ])
+    expect(valuesOf(args, "-kernel")).toEqual([plan.kernel])
+    expect(args).not.toContain("-bios")
+    const onKvm = fromPlan(plan, { ...host, architecture: "arm64", accelerator: "kvm" })
+    expect(valuesOf(onKvm, "-cpu")).toEqual(["host"])
+  })
+
   test("the accelerator is the host's, the sandbox Linux's", () => {
-    const args = fromPlan(plan, { accelerator: "kvm", platform: "darwin" })
+    const args = fromPlan(plan, { ...host, accelerator: "kvm", platform: "darwin" })
     expect(valuesOf(args, "-accel")).toEqual(["kvm"])
     expect(args).not.toContain("-sandbox")
   })
@@ -266,4 +282,10 @@ test("a trial needs every device that a plan can ask for, and no guest", () => {
     "virtio-balloon-pci,id=balloon,free-page-reporting=on"
   ])
   expect(args).toContain("-S")
+})
+
+test("a trial for arm64 guests builds their machine", () => {
+  const args = trial({ ...host, architecture: "arm64" })
+  expect(valuesOf(args, "-machine")).toEqual(["virt,gic-version=3"])
+  expect(args).not.toContain("-bios")
 })

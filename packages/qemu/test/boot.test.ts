@@ -80,6 +80,40 @@ describe("a boot fails", () => {
     })
   )
 
+  live("before anything is started, when the kernel is for another architecture", () =>
+    Effect.gen(function* () {
+      const idle = yield* played(": > $(dirname $0)/started")
+      const refused = (name: string, bytes: Uint8Array, architecture: "x86_64" | "arm64") =>
+        Effect.gen(function* () {
+          const kernel = join(idle.folder, name)
+          yield* Effect.promise(() => Bun.write(kernel, bytes))
+          const booting = bootPlayed({ ...idle, plan: { ...idle.plan, kernel } }, architecture)
+          return yield* Effect.flip(Effect.scoped(booting))
+        })
+      const withText = (text: string, offset: number) => {
+        const bytes = new Uint8Array(1024)
+        bytes.set(new TextEncoder().encode(text), offset)
+        return bytes
+      }
+      expect(yield* refused("bzImage", withText("HdrS", 0x202), "arm64")).toMatchObject({
+        reason: "KernelInvalid",
+        detail: "The kernel is for x86_64, and the machine for arm64",
+        hint: expect.stringContaining('Qemu.layer({ architecture: "x86_64" })')
+      })
+      expect(yield* refused("Image", withText("ARMd", 56), "x86_64")).toMatchObject({
+        reason: "KernelInvalid",
+        detail: "The kernel is for arm64, and the machine for x86_64",
+        hint: expect.stringContaining('Qemu.layer({ architecture: "arm64" })')
+      })
+      expect(yield* refused("Image.gz", new Uint8Array([0x1f, 0x8b, 8, 0]), "arm64")).toMatchObject({
+        reason: "KernelInvalid",
+        field: "magic",
+        hint: expect.stringContaining("gunzip")
+      })
+      expect(yield* Effect.promise(() => Bun.file(join(idle.folder, "started")).exists())).toBe(false)
+    })
+  )
+
   live("before anything is started, when there is no firmware", () =>
     Effect.gen(function* () {
       const { folder, plan: started, program } = yield* played(": > $(dirname $0)/started")
@@ -117,6 +151,24 @@ describe("a boot fails", () => {
     })
   )
 })
+
+live("the power button of an arm64 machine is a key", () =>
+  Effect.gen(function* () {
+    const machineAt = yield* played(
+      'start; read -r c <&3; echo "$c" > $(dirname $0)/heard; say "{\\"return\\": {}, \\"id\\": 2}"; stay'
+    )
+    const kernel = join(machineAt.folder, "Image")
+    const image = new Uint8Array(64)
+    image.set(new TextEncoder().encode("ARMd"), 56)
+    yield* Effect.promise(() => Bun.write(kernel, image))
+    const machine = yield* bootPlayed({ ...machineAt, plan: { ...machineAt.plan, kernel } }, "arm64")
+    yield* machine.powerOff
+    expect(yield* Effect.promise(() => Bun.file(join(machineAt.folder, "heard")).json())).toMatchObject({
+      execute: "send-key",
+      arguments: { keys: [{ type: "qcode", data: "power" }] }
+    })
+  })
+)
 
 describe("a machine ends", () => {
   live("when its monitor speaks garbage", () =>
@@ -170,6 +222,8 @@ describe("the layer", () => {
       expect(error).toMatchObject({ reason: "ProgramMissing", subject: "qemu-system-nonexistent" })
       expect(error.hint).toContain("apt install qemu-system-x86")
       expect(error.hint).toContain("brew install qemu")
+      const forArm = yield* build("/nonexistent/qemu-system-aarch64")
+      expect(forArm.hint).toContain("apt install qemu-system-arm")
     })
   )
 

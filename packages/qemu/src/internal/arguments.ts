@@ -1,10 +1,9 @@
 /** QEMU's command line, from a plan alone. */
 import type { BootPlan, FirmwarePlan, KernelPlan } from "@capsa/core"
+import type { Architecture } from "@capsa/core/KernelCmdline"
+import { type Accelerator, boards } from "./board.ts"
 import { common, disks, escaped, type Served, served, sharedMemory, virtio } from "./devices.ts"
 import type { Firmware } from "./firmware.ts"
-
-/** What runs the guest's instructions. @category models */
-export type Accelerator = "tcg" | "kvm"
 
 /** What a machine is connected with. */
 export type ConnectionName = "monitor" | "console" | "early" | "agent"
@@ -27,35 +26,12 @@ const chardev = (name: string, index: number): ReadonlyArray<string> => [
 /** Nothing that QEMU would add by itself, nothing of the user's own configuration, no window; the vCPUs stand still. */
 const bare = ["-nodefaults", "-no-user-config", "-display", "none", "-S"]
 
-/**
- * With firmware tables: q35, whose timers a busy host cannot starve. (microvm with ACPI has no timer but the APIC's,
- * which Linux measures against the time-stamp counter, which it measures against the PIT; under TCG the last fails
- * as soon as the host preempts it, and the kernel stands still for good.)
- *
- * Without: microvm, which names its virtio-mmio devices on the command line, and has the PIT for a timer. Of itself it would
- * have them as they were before virtio 1.0, which knew no shares. The keyboard controller is there for `reboot=k`.
- */
-const machine = (discovery: BootPlan["discovery"], memory: string): ReadonlyArray<string> =>
-  discovery === "firmware"
-    ? ["-machine", `q35,vmport=off,smm=off,usb=off,sata=off,smbus=off${memory}`, "-device", "pvpanic"]
-    : [
-        "-machine",
-        `microvm,acpi=off,auto-kernel-cmdline=on${memory}`,
-        "-global",
-        "virtio-mmio.force-legacy=off",
-        "-device",
-        "i8042"
-      ]
-
-/** Starts Linux 0.4 s sooner than SeaBIOS. */
-const qboot = ["-bios", "qboot.rom"]
-
 /** What the first processor finds: firmware in flash memory, or a kernel with as little before it as there can be. */
-const start = (plan: ReadyPlan): ReadonlyArray<string> =>
+const start = (plan: ReadyPlan, architecture: Architecture): ReadonlyArray<string> =>
   "flash" in plan
     ? [plan.flash.code, plan.flash.variables].flatMap(flashOf)
     : [
-        ...(plan.discovery === "firmware" ? qboot : []),
+        ...boards[architecture].starter(plan.discovery),
         "-kernel",
         plan.kernel,
         ...(plan.initrd === undefined ? [] : ["-initrd", plan.initrd]),
@@ -78,6 +54,8 @@ const sandbox = (platform: string): ReadonlyArray<string> =>
   platform === "linux" ? ["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"] : []
 
 export interface Host {
+  /** Of the guests. */
+  readonly architecture: Architecture
   readonly accelerator: Accelerator
   /** `process.platform` */
   readonly platform: string
@@ -96,12 +74,12 @@ export const fromPlan = (plan: ReadyPlan, host: Host, service?: Served): Readonl
     `guest=${escaped(plan.name)}`,
     "-uuid",
     plan.id,
-    ...machine(plan.discovery, memory.machine),
-    ...processor(host.accelerator, plan.cpus),
+    ...boards[host.architecture].machine(plan.discovery, memory.machine),
+    ...processor(host, plan.cpus),
     "-m",
     `${plan.memoryMib}M`,
     ...memory.object,
-    ...start(plan),
+    ...start(plan, host.architecture),
     ...connections.flatMap((name, index) => (name === "monitor" ? monitor : chardev(name, index))),
     ...consoles(plan),
     ...ports(plan),
@@ -119,9 +97,9 @@ const everything = { discovery: "firmware", balloon: true } as const
 /** A machine with all devices and no guest, to see whether this QEMU can build it. Its monitor is descriptor 3. */
 export const trial = (host: Host): ReadonlyArray<string> => [
   ...bare,
-  ...machine("firmware", ""),
-  ...qboot,
-  ...processor(host.accelerator, 1),
+  ...boards[host.architecture].machine("firmware", ""),
+  ...boards[host.architecture].starter("firmware"),
+  ...processor(host, 1),
   "-m",
   "16M",
   ...monitor,
@@ -132,11 +110,11 @@ export const trial = (host: Host): ReadonlyArray<string> => [
   ...sandbox(host.platform)
 ]
 
-const processor = (accelerator: Accelerator, cpus: number): ReadonlyArray<string> => [
+const processor = ({ accelerator, architecture }: Host, cpus: number): ReadonlyArray<string> => [
   "-accel",
   accelerator,
   "-cpu",
-  "max",
+  boards[architecture].processor[accelerator],
   "-smp",
   String(cpus)
 ]

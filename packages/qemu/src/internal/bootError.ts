@@ -35,7 +35,7 @@ const causes: ReadonlyArray<Cause> = [
     reason: "KernelInvalid",
     subject: "kernel",
     detail: "The kernel is no image that QEMU can boot",
-    hint: "Give an x86_64 bzImage, or a vmlinux built with CONFIG_PVH."
+    hint: "Give an x86_64 bzImage, or a vmlinux built with CONFIG_PVH; for arm64, an uncompressed Image."
   },
   {
     says: /initrd is too large/,
@@ -229,7 +229,7 @@ export const backendError = (stderr: string): BackendError | undefined => {
 
 const kvmError = (stderr: string): BackendError | undefined => {
   if (!complaintOfKvm.test(stderr)) return undefined
-  const common = { backend: "qemu", subject: "/dev/kvm", operation: "qemu-system-x86_64 -accel kvm" } as const
+  const common = { backend: "qemu", subject: "/dev/kvm", operation: "-accel kvm" } as const
   if (/Permission denied/.test(stderr)) {
     return new BackendError({
       ...common,
@@ -292,5 +292,9 @@ export const programMissing = (program: string): BackendError =>
     backend: "qemu",
     subject: program,
     detail: "QEMU is not installed",
-    hint: "Install it: `sudo apt install qemu-system-x86` on Debian and Ubuntu, `brew install qemu` on macOS."
+    hint: `Install it: \`sudo apt install ${debianPackage(program)}\` on Debian and Ubuntu, \`brew install qemu\` on macOS.`
   })
+
+/** The package that has a program of QEMU's by this name. */
+export const debianPackage = (program: string): string =>
+  program.endsWith("aarch64") ? "qemu-system-arm" : "qemu-system-x86"

@@ -26,6 +26,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { connectionsOf, fromPlan, type Host } from "./arguments.ts"
+import { boards, type Command } from "./board.ts"
 import { fromStderr, hostFailure, limitExceeded, serviceFailed, spawnFailedForBoot } from "./bootError.ts"
 import type { Connection } from "./connection.ts"
 import { exitOf, type Facts } from "./exit.ts"
@@ -53,7 +54,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   firmware: Either.Either<Firmware, Missing>
 ): Effect.fn.Return<Machine, BackendError | StateError | VmBootError, Scope.Scope | FileSystem.FileSystem> {
   const startedAt = yield* Clock.currentTimeNanos
-  if (!startsFirmware(plan)) yield* KernelImage.check(plan)
+  if (!startsFirmware(plan)) yield* KernelImage.check(plan, host.architecture)
   const stages = yield* Ref.make<ReadonlyArray<BootStage>>([])
   const reached = (name: BootStageName) =>
     Effect.flatMap(Clock.currentTimeNanos, (now) =>
@@ -95,7 +96,7 @@ export const boot = Effect.fn("Qemu.boot")(function* (
   )
   const reachedStages = yield* Ref.get(stages)
   const fileSystem = yield* FileSystem.FileSystem
-  return yield* handle({ ...machine, process, service, plan, stages: reachedStages, fileSystem })
+  return yield* handle({ ...machine, process, service, plan, host, stages: reachedStages, fileSystem })
 })
 
 /** Without the library its features are unsupported, and no plan asks for them. */
@@ -182,12 +183,13 @@ interface Parts {
   readonly process: Supervised
   readonly service: Service.Service | undefined
   readonly plan: BootPlan
+  readonly host: Host
   readonly stages: ReadonlyArray<BootStage>
   readonly fileSystem: FileSystem.FileSystem
 }
 
 const handle = Effect.fnUntraced(function* (parts: Parts) {
-  const { exit, killed, plan, process, qmp, service, stages } = parts
+  const { exit, host, killed, plan, process, qmp, service, stages } = parts
   const connections = connectionsOf(plan).flatMap((name, index) => {
     const connection = process.connections[index]
     return connection === undefined ? [] : [{ name, connection }]
@@ -202,18 +204,25 @@ const handle = Effect.fnUntraced(function* (parts: Parts) {
   const counters = yield* Stats.make(qmp, plan)
 
   const running = Effect.flatMap(Deferred.isDone(exit), (ended) => (ended ? Effect.fail(notRunning()) : Effect.void))
-  const command = (name: string) =>
-    running.pipe(Effect.zipRight(qmp.execute(name, Schema.Unknown)), Effect.catchTag("QmpError", failed), Effect.asVoid)
+  const command = ({ arguments: arguments_, name }: Command) =>
+    running.pipe(
+      Effect.zipRight(qmp.execute(name, Schema.Unknown, arguments_)),
+      Effect.catchTag("QmpError", failed),
+      Effect.asVoid
+    )
   return {
     console: Stream.tap(merged(outputs), (bytes) => Ref.update(consoleBytes, (count) => count + bytes.byteLength)),
     consoleLost: Effect.succeed(0),
     write: (bytes) => Effect.mapError(Effect.zipRight(service?.running ?? Effect.void, input.write(bytes)), notRunning),
     agent: agent && { bytes: agent.bytes, write: (bytes) => Effect.mapError(agent.write(bytes), notRunning) },
     stages: Stream.concat(Stream.fromIterable(stages), Stream.drain(Stream.fromEffect(Deferred.await(exit)))),
-    powerOff: plan.discovery === "firmware" ? command("system_powerdown") : Effect.zipRight(running, noPowerButton),
+    powerOff:
+      plan.discovery === "firmware"
+        ? command(boards[host.architecture].powerButton)
+        : Effect.zipRight(running, noPowerButton),
     kill: killed,
-    pause: Effect.zipRight(service?.pause ?? Effect.void, command("stop")),
-    resume: Effect.zipRight(service?.resume ?? Effect.void, command("cont")),
+    pause: Effect.zipRight(service?.pause ?? Effect.void, command({ name: "stop" })),
+    resume: Effect.zipRight(service?.resume ?? Effect.void, command({ name: "cont" })),
     exit: Deferred.await(exit),
     network: service?.network,
     vsockPath: service?.vsockPath,

@@ -1,5 +1,6 @@
 /** What a look at the host finds out about QEMU. */
 import type { BackendError, Finding, ProbeReport } from "@capsa/core"
+import type { Architecture } from "@capsa/core/KernelCmdline"
 import { type NativeError, Service } from "@capsa/native"
 import * as Cgroup from "@capsa/state/Cgroup"
 import * as BunFileSystem from "@effect/platform-bun/BunFileSystem"
@@ -11,18 +12,18 @@ import * as Program from "./program.ts"
 import { setprivPath } from "./supervised.ts"
 
 /** Finds a QEMU and tries it out: all at the same time, so that it takes as long as the slowest. */
-export const examine = (program: string): Effect.Effect<ProbeReport> =>
+export const examine = (program: string, architecture: Architecture): Effect.Effect<ProbeReport> =>
   Program.find(program).pipe(
-    Effect.flatMap(examineFound),
+    Effect.flatMap((path) => examineFound(path, architecture)),
     Effect.catchAll((error) => Effect.succeed(report([failed(program, error)], error)))
   )
 
-const examineFound = (program: string): Effect.Effect<ProbeReport> =>
+const examineFound = (program: string, architecture: Architecture): Effect.Effect<ProbeReport> =>
   Effect.map(
     Effect.all(
       {
         version: Effect.either(Program.version(program)),
-        trial: Effect.either(Program.tryOut(program, { accelerator: "tcg", platform: process.platform })),
+        trial: Effect.either(Program.tryOut(program, { architecture, accelerator: "tcg", platform: process.platform })),
         accelerators: Effect.either(Program.accelerators(program)),
         limits: Cgroup.examine,
         firmware: Effect.provide(Effect.flatMap(Firmware.placesOf(program), Firmware.find), BunFileSystem.layer),
@@ -38,7 +39,7 @@ const examineFound = (program: string): Effect.Effect<ProbeReport> =>
           finding("accelerators", accelerators, (names) => `${names.join(", ")}; anything but tcg must be asked for`),
           supervision(),
           library(native),
-          uefi(firmware),
+          ...(architecture === "x86_64" ? [uefi(firmware)] : []),
           limits
         ],
         Option.getOrUndefined(Option.orElse(Either.getLeft(version), () => Either.getLeft(trial)))

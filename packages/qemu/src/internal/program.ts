@@ -3,7 +3,7 @@ import { BackendError } from "@capsa/core"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type Host, trial } from "./arguments.ts"
-import { backendError, programMissing, spawnFailed } from "./bootError.ts"
+import { backendError, debianPackage, programMissing, spawnFailed } from "./bootError.ts"
 import * as Qmp from "./qmp.ts"
 import type { Greeting } from "./qmpMessage.ts"
 import { type Supervised, spawn } from "./supervised.ts"
@@ -75,9 +75,9 @@ const unusable = (program: string, what: string): BackendError =>
     reason: "ProgramUnusable",
     backend: "qemu",
     subject: program,
-    operation: "qemu-system-x86_64 -machine q35",
+    operation: "-machine",
     detail: `QEMU cannot build a machine: ${what}`,
-    hint: "Install a complete QEMU: `sudo apt install qemu-system-x86` (with its firmware, qemu-system-data), `brew install qemu`."
+    hint: `Install a complete QEMU: \`sudo apt install ${debianPackage(program)}\` (with its firmware, qemu-system-data), \`brew install qemu\`.`
   })
 
 const hung = (program: string): BackendError => unusable(program, `it did not answer within ${trialTimeout}`)
@@ -87,7 +87,7 @@ const tooOld = (program: string, found: Version): BackendError =>
     reason: "ProgramUnusable",
     backend: "qemu",
     subject: program,
-    operation: "qemu-system-x86_64 --version",
+    operation: "--version",
     detail: `QEMU ${showVersion(found)} is too old`,
-    hint: `Install QEMU ${oldest.join(".")} or later: \`sudo apt install qemu-system-x86\` on Debian 12, Ubuntu 24.04 and later; \`brew install qemu\`.`
+    hint: `Install QEMU ${oldest.join(".")} or later: \`sudo apt install ${debianPackage(program)}\` on Debian 12, Ubuntu 24.04 and later; \`brew install qemu\`.`
   })
