@@ -65,7 +65,7 @@ static pid_t tree_bear(const struct trees *trees, uint64_t tree)
 
 	if (folder < 0)
 		return -1;
-	how.cgroup = (uint64_t)folder;
+	how.cgroup = (unsigned int)folder;
 	pid = (pid_t)syscall(SYS_clone3, &how, sizeof(how));
 	close(folder);
 	return pid;
