@@ -17,7 +17,7 @@ import type { Samples, Sides } from "./samples.ts"
 const [kernelFile = "", initrdFile = "", rounds = "10"] = process.argv.slice(2)
 
 /** Rounds before those that count: code is compiled and pages are cached in them. */
-const warmUpRounds = 100
+const warmUpRounds = 40
 
 /** A guest that takes longer was lost: the lab's emulated virtualisation loses some. */
 const patience = "3 seconds"
