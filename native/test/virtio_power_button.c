@@ -214,6 +214,8 @@ static void a_press_waits_for_a_driver(void)
 	virtio_power_button_press(button);
 	offer(4, 1, EVENT_BYTES);
 	CHECK(comes(4, EV_KEY, KEY_POWER, 1));
+	/* The device may still look at its rings. */
+	fake_write32(mmio, VIRTIO_MMIO_STATUS, 0);
 	bring_up();
 	virtio_power_button_press(button);
 	offer(0, 4, EVENT_BYTES);
