@@ -13,7 +13,7 @@ import type { Tier, Watch } from "./Tier.ts"
 
 const minute = 60_000
 
-/** What every guest on every backend must do: takes an hour there, and runs when asked for. */
+/** What every guest on every backend must do: takes long there, and runs when asked for. */
 const machineTests = ["boot.machine", "console.machine", "disks.machine", "lifecycle.machine", "failures.kvm"]
 const isFull = process.env["CAPSA_TEST_ARM64"] === "full"
 
