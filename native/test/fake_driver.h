@@ -147,8 +147,9 @@ static inline void fake_offer(struct fake_queue *queue, uint16_t head)
 
 	__atomic_store_n(&queue->available->ring[slot], head, __ATOMIC_RELAXED);
 	queue->offered++;
-	__atomic_store_n(&queue->available->idx, queue->offered,
-			 __ATOMIC_SEQ_CST);
+	/* An exchange, here and below: see queue_tell() in virtqueue.c. */
+	(void)__atomic_exchange_n(&queue->available->idx, queue->offered,
+				  __ATOMIC_SEQ_CST);
 }
 
 /* Offers one buffer of its own, in descriptor index. */
@@ -180,8 +181,8 @@ static inline bool fake_collect(struct fake_queue *queue,
 /* Asks for an interrupt as soon as the used index passes index. */
 static inline void fake_want_interrupt(struct fake_queue *queue, uint16_t index)
 {
-	__atomic_store_n(&queue->available->ring[queue->layout.size], index,
-			 __ATOMIC_SEQ_CST);
+	(void)__atomic_exchange_n(&queue->available->ring[queue->layout.size],
+				  index, __ATOMIC_SEQ_CST);
 }
 
 /* Where the device says from which index on it wants to be notified. */

@@ -65,6 +65,17 @@ int virtqueue_start(struct virtqueue *queue, const struct memory *memory,
 	return 0;
 }
 
+/*
+ * Tells the driver something before the device looks at what it says itself.
+ * An exchange, as that is a whole barrier everywhere: between a sequentially
+ * consistent store and load arm64 needs none, so that QEMU's TCG lets the load
+ * overtake the store on x86_64, and on such a host wake-ups were lost.
+ */
+static void queue_tell(uint16_t *shared, uint16_t value)
+{
+	(void)__atomic_exchange_n(shared, value, __ATOMIC_SEQ_CST);
+}
+
 void virtqueue_go_on(struct virtqueue *queue, uint16_t position)
 {
 	queue->next_available = position;
@@ -303,7 +314,7 @@ void virtqueue_push_together(struct virtqueue *queue,
 	 * consistent it is ordered before virtqueue_needs_interrupt() reads
 	 * the driver's wish; the driver writes its wish, then reads this.
 	 */
-	__atomic_store_n(&queue->used->idx, queue->next_used, __ATOMIC_SEQ_CST);
+	queue_tell(&queue->used->idx, queue->next_used);
 }
 
 void virtqueue_push(struct virtqueue *queue, uint16_t head, uint32_t written)
@@ -348,10 +359,9 @@ bool virtqueue_enable_notify(struct virtqueue *queue)
 	 * sequentially consistent, so one of the two sees the other's.
 	 */
 	if (queue->event_index)
-		__atomic_store_n(queue_avail_event(queue),
-				 queue->next_available, __ATOMIC_SEQ_CST);
+		queue_tell(queue_avail_event(queue), queue->next_available);
 	else
-		__atomic_store_n(&queue->used->flags, 0, __ATOMIC_SEQ_CST);
+		queue_tell(&queue->used->flags, 0);
 	/* A broken index is "something" too: the next pop reports it. */
 	return queue_pending(queue) != 0;
 }
