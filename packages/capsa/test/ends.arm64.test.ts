@@ -6,7 +6,7 @@ import { describe, expect } from "bun:test"
 import { type Backend, ConsoleError, type VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
-import { holdings, live } from "@capsa/testing"
+import { givenBack, live, settled } from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -91,9 +91,9 @@ test(
         )
       )
     yield* round(4)
-    const before = holdings()
+    const before = yield* settled
     for (let index = 0; index < rounds; index++) expect(yield* round(1 + (index % 4))).toEqual({ _tag: "Killed" })
-    expect(holdings()).toEqual(before)
+    yield* givenBack(before)
   }),
   1_800_000
 )

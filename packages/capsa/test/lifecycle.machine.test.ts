@@ -1,7 +1,7 @@
 /** The life of real machines: what interruptions, time limits and pauses do, on whichever backend. */
 import { describe, expect } from "bun:test"
 import { Backend, type Machine, type VmConfig } from "@capsa/core"
-import { live } from "@capsa/testing"
+import { givenBack, live, settled } from "@capsa/testing"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,6 @@ import * as LogLevel from "effect/LogLevel"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Vm from "../src/Vm.ts"
-import { givenBack, settled } from "./fixtures/givenBack.ts"
 import { backend, backendName, capabilities, quick } from "./fixtures/realBackend.ts"
 
 /** Emulators are slow, and emulators in emulators are slower still. */

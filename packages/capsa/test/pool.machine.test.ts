@@ -1,7 +1,7 @@
 /** A pool of real machines, on whichever backend: users, failures and deaths, and nothing left at the end. */
 import { expect } from "bun:test"
 import { Backend, VmBootError } from "@capsa/core"
-import { live } from "@capsa/testing"
+import { givenBack, live, settled } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
@@ -10,7 +10,6 @@ import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import { launch, type Vm } from "../src/Vm.ts"
 import * as VmPool from "../src/VmPool.ts"
-import { givenBack, settled } from "./fixtures/givenBack.ts"
 import { backend, backendName, quick } from "./fixtures/realBackend.ts"
 
 const max = 6

@@ -2,10 +2,9 @@
 import { describe, expect, test } from "bun:test"
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
-import { holdings } from "@capsa/testing"
+import { givenBack, holdings, settled } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import * as capsa from "../src/promise.ts"
-import { givenBack, settled } from "./fixtures/givenBack.ts"
 import { backendName, quick } from "./fixtures/realBackend.ts"
 
 const testMs = 300_000

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import type { VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
 import { Kvm } from "@capsa/kvm"
-import { holdings, layer } from "@capsa/testing"
+import { givenBack, holdings, layer, settled } from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import * as Vm from "../src/Vm.ts"
@@ -41,12 +41,12 @@ const leavesNothing = (devices: Pick<VmConfig, "network" | "vsock">) =>
       )
     )
     expect(yield* round).toEqual({ _tag: "Killed" })
-    const look = () => ({ ...holdings(), ports: boundPorts() })
-    const before = look()
+    const before = yield* settled
+    const ports = boundPorts()
     yield* Effect.repeatN(round, rounds - 1)
-    const after = look()
-    yield* show(`${rounds} launches and kills`, { before, after })
-    expect(after).toEqual(before)
+    yield* show(`${rounds} launches and kills`, { before, after: holdings() })
+    yield* givenBack(before)
+    expect(boundPorts()).toEqual(ports)
   })
 
 layer(Kvm.layer)("a machine on KVM", (it) => {

@@ -6,13 +6,12 @@ import { join } from "node:path"
 import { Backend, ConsoleError, type VmConfig } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
 import { Qemu } from "@capsa/qemu"
-import { live } from "@capsa/testing"
+import { givenBack, live, settled } from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Sandbox from "../src/Sandbox.ts"
 import * as Vm from "../src/Vm.ts"
-import { givenBack, settled } from "./fixtures/givenBack.ts"
 
 const backend = Qemu.layer()
 const { uefi } = (await Effect.runPromise(Effect.provide(Backend, backend))).capabilities.features

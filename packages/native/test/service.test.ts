@@ -4,7 +4,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NetworkPlan from "@capsa/core/NetworkPlan"
 import { Native, type Service } from "@capsa/native"
-import { holdings } from "@capsa/testing"
+import { givenBack, settled } from "@capsa/testing"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 
@@ -93,8 +93,8 @@ test("what is served leaves nothing behind, whether anybody connected or not", a
       })
     )
   await round()
-  const before = holdings()
+  const before = await Effect.runPromise(settled)
   for (let count = 0; count < 20; count++) await round()
-  expect(holdings()).toEqual(before)
+  await Effect.runPromise(givenBack(before))
   expect(readdirSync(folder)).toEqual([])
 })

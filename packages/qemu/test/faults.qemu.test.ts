@@ -5,7 +5,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Backend, type KernelPlan, type Machine } from "@capsa/core"
 import { GuestImages } from "@capsa/guest"
-import { effect, holdings, live, planOf } from "@capsa/testing"
+import { effect, givenBack, live, planOf, settled } from "@capsa/testing"
 import * as BunContext from "@effect/platform-bun/BunContext"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
@@ -42,11 +42,9 @@ const leavingNothing = <E>(body: Effect.Effect<unknown, E, Scope.Scope>) =>
   Effect.gen(function* () {
     const folder = yield* stateFolder
     const settings = ConfigProvider.fromMap(new Map([["CAPSA_STATE_DIR", folder]]))
-    const before = holdings()
+    const before = yield* settled
     yield* Effect.withConfigProvider(Effect.scoped(body), settings)
-    yield* until(() => Bun.deepEquals(holdings(), before)).pipe(
-      Effect.catchAll(() => Effect.sync(() => expect(holdings()).toEqual(before)))
-    )
+    yield* givenBack(before)
     expect(readdirSync(folder)).toEqual([])
   })
 
@@ -58,7 +56,14 @@ const outliving = <A, E>(fiber: Fiber.RuntimeFiber<A, E>) =>
     Effect.zipRight(Fiber.join(fiber))
   )
 
-const stopped = (pid: number): boolean => /\) T /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
+const stopped = (pid: number): boolean => {
+  try {
+    return /\) T /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
+  } catch {
+    // It ended between the listing and the look.
+    return false
+  }
+}
 
 describe("a boot fails when QEMU", () => {
   const faults: ReadonlyArray<[string, string, object]> = [

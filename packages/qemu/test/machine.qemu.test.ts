@@ -201,12 +201,12 @@ testing.layer(Qemu.layer())("a machine of QEMU", ({ live }) => {
       const signal = (name: "SIGKILL" | "SIGSTOP") => (_: Machine, plan: KernelPlan) =>
         Effect.sync(() => process.kill(pidOf(plan), name))
       yield* round(({ kill }) => kill)
-      const before = testing.holdings()
+      const before = yield* testing.settled
       yield* round((machine, plan) => Effect.zipRight(signal("SIGKILL")(machine, plan), machine.exit))
       yield* round(signal("SIGKILL"))
       yield* round(signal("SIGSTOP"))
       yield* round((machine) => Effect.zipRight(type(machine, "poweroff -f"), machine.exit))
-      expect(testing.holdings()).toEqual(before)
+      yield* testing.givenBack(before)
     }))
 
   test("that has devices of the native library ends with its backend", () =>

@@ -1,5 +1,5 @@
 export { effect, layer, live, type Tester } from "./BunTest.ts"
 export { type ConformanceGuest, type ConformanceOptions, conformance } from "./conformance.ts"
-export { type Holdings, holdings } from "./holdings.ts"
+export { givenBack, type Holdings, holdings, settled } from "./holdings.ts"
 export { planOf } from "./planOf.ts"
 export * as Simulated from "./Simulated.ts"
