@@ -22,10 +22,7 @@ const missing = (): string | undefined => {
   }
 }
 const skipped = missing()
-const onKvm = (
-  name: string,
-  run: () => Effect.Effect<unknown, NativeError | Error, Native.Native | Scope.Scope>
-) =>
+const onKvm = (name: string, run: () => Effect.Effect<unknown, NativeError | Error, Native.Native | Scope.Scope>) =>
   test.skipIf(skipped !== undefined)(skipped === undefined ? name : `${name} — skipped: ${skipped}`, () =>
     Effect.runPromise(run().pipe(Effect.scoped, Effect.provide(Native.layer)))
   )
