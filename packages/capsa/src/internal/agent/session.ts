@@ -31,16 +31,28 @@ export interface Line {
   readonly forget: () => void
 }
 
-export interface Session {
-  /** The agent's version. */
-  readonly version: string
+/** Where calls are opened. */
+export interface Caller {
   /** What a process that does not read may be sent. */
   readonly inputWindow: number
   readonly open: (method: string, params: Value, listener: Listener) => Effect.Effect<Line, SandboxError>
+}
+
+export interface Session extends Caller {
+  /** The agent's version. */
+  readonly version: string
   /** How long the agent takes to answer. */
   readonly ping: Effect.Effect<Duration.Duration, SandboxError>
   /** Completes when the connection is over, with the reason. */
   readonly lost: Effect.Effect<SandboxError>
+}
+
+/** A session whose agent has not answered yet. */
+export interface Beginning {
+  /** Its calls go out behind the greeting, and can be sent no input. */
+  readonly early: Caller
+  /** Waits for the agent's greeting. */
+  readonly greeted: Effect.Effect<Session, SandboxError>
 }
 
 export interface SessionOptions {
@@ -60,8 +72,12 @@ const silencesMax = 3
 /** Frames of data that wait to be written. */
 const dataFramesMax = 4
 
+/** Greets the agent at the other end of a channel, and waits for its greeting. The connection belongs to the scope. */
+export const make = (channel: Channel, options?: SessionOptions) =>
+  Effect.flatMap(begin(channel, options), ({ greeted }) => greeted)
+
 /** Greets the agent at the other end of a channel. The connection belongs to the scope. */
-export const make = Effect.fn("Agent.greet")(function* (channel: Channel, options: SessionOptions = {}) {
+export const begin = Effect.fnUntraced(function* (channel: Channel, options: SessionOptions = {}) {
   const over = yield* Deferred.make<SandboxError>()
   const greeted = yield* Deferred.make<Greeted, SandboxError>()
   const calls = new Map<number, Listener>()
@@ -92,6 +108,8 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     if (Either.isLeft(told)) return told.left
     protocol = told.right.protocol
     state = "open"
+    // An agent that has not greeted may still be starting: its silence is the launch's to bound.
+    if (calls.size > 0) busy.unsafeOpen()
     Deferred.unsafeDone(greeted, Effect.succeed(told.right))
     return undefined
   }
@@ -154,7 +172,6 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
     })
   )
   outbox.post(toGuest.hello(spoken.lowest, spoken.highest))
-  const { agent, window } = yield* Deferred.await(greeted)
 
   const restIfIdle = (): void => {
     if (calls.size === 0 && pongs.size === 0) busy.unsafeClose()
@@ -168,7 +185,7 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
       const frame = frameOf(toGuest.open(id, method, params))
       if (frame === undefined) return Effect.fail(tooLong)
       calls.set(id, listener)
-      busy.unsafeOpen()
+      if (state === "open") busy.unsafeOpen()
       outbox.postFrame(frame)
       const forget = () => {
         calls.delete(id)
@@ -198,7 +215,16 @@ export const make = Effect.fn("Agent.greet")(function* (channel: Channel, option
   })
   const ping = Effect.map(Effect.timed(ask), ([time]) => time)
 
-  return { version: agent, inputWindow: window, open, ping, lost: Deferred.await(over) } satisfies Session
+  return {
+    early: { inputWindow: 0, open },
+    greeted: Effect.map(Deferred.await(greeted), ({ agent, window }) => ({
+      version: agent,
+      inputWindow: window,
+      open,
+      ping,
+      lost: Deferred.await(over)
+    })).pipe(Effect.withSpan("Agent.greet"))
+  } satisfies Beginning
 })
 
 /** What is to be written: short messages first, data in order behind them. */
