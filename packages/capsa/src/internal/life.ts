@@ -82,15 +82,9 @@ export const make = Effect.fnUntraced(function* <E, R>(
   const paused = Effect.map(status, ({ _tag }) => _tag === "Paused")
   const vsock = yield* Vsock.make(machine)
   const greeting = Effect.gen(function* () {
-    const { early, greeted } = yield* Session.begin(yield* Channel.open(machine, vsock, ready), { paused, backend })
-    // Sent with the greeting: it is one round trip less.
-    const [session] = yield* Effect.all(
-      [
-        Effect.tap(greeted, journal.reachNow("agent")),
-        Start.start(early, { name: identity["vm.name"], network: hasNetwork(config) })
-      ],
-      { concurrency: "unbounded" }
-    )
+    const session = yield* Session.make(yield* Channel.open(machine, vsock, ready), { paused, backend })
+    yield* journal.reachNow("agent")
+    yield* Start.start(session, { name: identity["vm.name"], network: hasNetwork(config) })
     if (config.main !== undefined) main = yield* Start.startMain(session, config.main)
     return session
   }).pipe(

@@ -18,13 +18,8 @@ export const bootFileProblems = (boot: BootConfig | undefined, memory: MemorySiz
 }
 
 const kernelProblems = Effect.fnUntraced(function* (boot: DirectBoot, memoryMib: number) {
-  const [kernel, initrd] = yield* Effect.all(
-    [
-      lookAt("boot.kernel", boot.kernel, image),
-      boot.initrd === undefined ? Effect.succeed(absent) : lookAt("boot.initrd", boot.initrd, image)
-    ],
-    { concurrency: "unbounded" }
-  )
+  const kernel = yield* lookAt("boot.kernel", boot.kernel, image)
+  const initrd = boot.initrd === undefined ? absent : yield* lookAt("boot.initrd", boot.initrd, image)
   const problems = [...kernel.problems, ...initrd.problems]
   if (problems.length > 0) return problems
   const [path, file] = initrd.bytes > kernel.bytes ? ["boot.initrd", boot.initrd] : ["boot.kernel", boot.kernel]

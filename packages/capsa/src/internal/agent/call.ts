@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import { disconnected, fromGuest, inputClosed } from "./failures.ts"
 import { channels, dataBytesMax, outputWindow, toGuest } from "./messages.ts"
 import type { Value } from "./msgpack.ts"
-import type { AboutCall, Caller, Line, Listener } from "./session.ts"
+import type { AboutCall, Line, Listener, Session } from "./session.ts"
 
 /** How a call ended. */
 export type Outcome = Extract<AboutCall, { readonly _tag: "Exit" | "Result" }>
@@ -44,7 +44,7 @@ export type Taker = (bytes: Uint8Array) => void
 
 /** Makes a call, which belongs to the scope: one that has not ended when that closes is killed. */
 export const make = Effect.fnUntraced(function* (
-  session: Caller,
+  session: Session,
   method: string,
   params: Value,
   { untilExit = false, takers }: CallOptions = {}

@@ -11,7 +11,7 @@ import { outOfProtocol } from "./failures.ts"
 import { makeSplitter } from "./frames.ts"
 import { decode, type Value } from "./msgpack.ts"
 import { feed } from "./processes.ts"
-import type { Caller } from "./session.ts"
+import type { Session } from "./session.ts"
 
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
 
@@ -49,11 +49,11 @@ export const resultOf = <A, I>(
   )
 
 /** Asks for something, and waits for the answer. */
-export const ask = <A, I>(session: Caller, method: string, asked: Value, schema: Schema.Schema<A, I>) =>
+export const ask = <A, I>(session: Session, method: string, asked: Value, schema: Schema.Schema<A, I>) =>
   Effect.scoped(Effect.flatMap(Call.make(session, method, asked), (call) => resultOf(call, schema)))
 
 /** What the guest sends; fails as the work on it does, also after the last byte. */
-const download = (session: Caller, method: string, asked: Value): Stream.Stream<Uint8Array, SandboxError> =>
+const download = (session: Session, method: string, asked: Value): Stream.Stream<Uint8Array, SandboxError> =>
   Stream.unwrapScoped(
     Effect.map(Call.make(session, method, asked), (call) =>
       Stream.concat(call.outputs[0], Stream.drain(Stream.fromEffect(call.outcome)))
@@ -62,7 +62,7 @@ const download = (session: Caller, method: string, asked: Value): Stream.Stream<
 
 /** Sends what the guest takes, and waits for its answer. */
 export const upload = <A, I>(
-  session: Caller,
+  session: Session,
   method: string,
   asked: { readonly [name: string]: Value | undefined },
   data: InputSource,
@@ -106,7 +106,7 @@ const tooLarge = (subject: string): SandboxError =>
     hint: "Take it piece by piece, with `files.stream`."
   })
 
-export const make = (session: Caller): SandboxFiles => {
+export const make = (session: Session): SandboxFiles => {
   const told = (method: string, asked: Readonly<Record<string, Value | undefined>>) =>
     Effect.asVoid(ask(session, method, params(asked), Nothing))
   const stream: SandboxFiles["stream"] = (path, { length, offset, user } = {}) =>
@@ -151,7 +151,7 @@ export const make = (session: Caller): SandboxFiles => {
 }
 
 /** Entries come as frames, in pieces of any size. */
-const list = (session: Caller, path: string, { user }: FileOptions) =>
+const list = (session: Session, path: string, { user }: FileOptions) =>
   Effect.suspend(() => {
     const splitter = makeSplitter()
     const entries: Array<FileEntry> = []

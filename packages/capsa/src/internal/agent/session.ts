@@ -31,28 +31,16 @@ export interface Line {
   readonly forget: () => void
 }
 
-/** Where calls are opened. */
-export interface Caller {
+export interface Session {
+  /** The agent's version. */
+  readonly version: string
   /** What a process that does not read may be sent. */
   readonly inputWindow: number
   readonly open: (method: string, params: Value, listener: Listener) => Effect.Effect<Line, SandboxError>
-}
-
-export interface Session extends Caller {
-  /** The agent's version. */
-  readonly version: string
   /** How long the agent takes to answer. */
   readonly ping: Effect.Effect<Duration.Duration, SandboxError>
   /** Completes when the connection is over, with the reason. */
   readonly lost: Effect.Effect<SandboxError>
-}
-
-/** A session whose agent has not answered yet. */
-export interface Beginning {
-  /** Its calls go out behind the greeting, and can be sent no input. */
-  readonly early: Caller
-  /** Waits for the agent's greeting. */
-  readonly greeted: Effect.Effect<Session, SandboxError>
 }
 
 export interface SessionOptions {
@@ -72,12 +60,8 @@ const silencesMax = 3
 /** Frames of data that wait to be written. */
 const dataFramesMax = 4
 
-/** Greets the agent at the other end of a channel, and waits for its greeting. The connection belongs to the scope. */
-export const make = (channel: Channel, options?: SessionOptions) =>
-  Effect.flatMap(begin(channel, options), ({ greeted }) => greeted)
-
 /** Greets the agent at the other end of a channel. The connection belongs to the scope. */
-export const begin = Effect.fnUntraced(function* (channel: Channel, options: SessionOptions = {}) {
+export const make = Effect.fn("Agent.greet")(function* (channel: Channel, options: SessionOptions = {}) {
   const over = yield* Deferred.make<SandboxError>()
   const greeted = yield* Deferred.make<Greeted, SandboxError>()
   const calls = new Map<number, Listener>()
@@ -108,8 +92,6 @@ export const begin = Effect.fnUntraced(function* (channel: Channel, options: Ses
     if (Either.isLeft(told)) return told.left
     protocol = told.right.protocol
     state = "open"
-    // An agent that has not greeted may still be starting: its silence is the launch's to bound.
-    if (calls.size > 0) busy.unsafeOpen()
     Deferred.unsafeDone(greeted, Effect.succeed(told.right))
     return undefined
   }
@@ -172,6 +154,7 @@ export const begin = Effect.fnUntraced(function* (channel: Channel, options: Ses
     })
   )
   outbox.post(toGuest.hello(spoken.lowest, spoken.highest))
+  const { agent, window } = yield* Deferred.await(greeted)
 
   const restIfIdle = (): void => {
     if (calls.size === 0 && pongs.size === 0) busy.unsafeClose()
@@ -185,7 +168,7 @@ export const begin = Effect.fnUntraced(function* (channel: Channel, options: Ses
       const frame = frameOf(toGuest.open(id, method, params))
       if (frame === undefined) return Effect.fail(tooLong)
       calls.set(id, listener)
-      if (state === "open") busy.unsafeOpen()
+      busy.unsafeOpen()
       outbox.postFrame(frame)
       const forget = () => {
         calls.delete(id)
@@ -215,16 +198,7 @@ export const begin = Effect.fnUntraced(function* (channel: Channel, options: Ses
   })
   const ping = Effect.map(Effect.timed(ask), ([time]) => time)
 
-  return {
-    early: { inputWindow: 0, open },
-    greeted: Effect.map(Deferred.await(greeted), ({ agent, window }) => ({
-      version: agent,
-      inputWindow: window,
-      open,
-      ping,
-      lost: Deferred.await(over)
-    })).pipe(Effect.withSpan("Agent.greet"))
-  } satisfies Beginning
+  return { version: agent, inputWindow: window, open, ping, lost: Deferred.await(over) } satisfies Session
 })
 
 /** What is to be written: short messages first, data in order behind them. */

@@ -6,7 +6,7 @@ import type { ProcessExit } from "../../Sandbox.ts"
 import * as Call from "./call.ts"
 import * as Files from "./files.ts"
 import * as Processes from "./processes.ts"
-import type { Caller } from "./session.ts"
+import type { Session } from "./session.ts"
 
 export interface StartOptions {
   /** The machine's name; what no host name can have in it becomes "-". */
@@ -18,7 +18,7 @@ export interface StartOptions {
 const entropyBytes = 64
 
 /** Fails with `StartFailed` and the step that did. */
-export const start = Effect.fn("Sandbox.start")(function* (session: Caller, { name, network }: StartOptions) {
+export const start = Effect.fn("Sandbox.start")(function* (session: Session, { name, network }: StartOptions) {
   const asked = {
     hostname: hostnameOf(name),
     clockMs: yield* Clock.currentTimeMillis,
@@ -29,7 +29,7 @@ export const start = Effect.fn("Sandbox.start")(function* (session: Caller, { na
 })
 
 /** Starts the main process, on the guest's console; gives its end. The machine switches itself off then. */
-export const startMain = Effect.fn("Sandbox.startMain")(function* (session: Caller, { argv, ...main }: MainConfig) {
+export const startMain = Effect.fn("Sandbox.startMain")(function* (session: Session, { argv, ...main }: MainConfig) {
   const [program = "", ...args] = argv
   const asked = yield* Processes.paramsOf([program, ...args], main)
   const call = yield* Call.make(session, "spawn", { ...asked, main: true })
