@@ -37,7 +37,7 @@ const once = <A, I>(part: Part, result: Schema.Schema<A, I>) =>
 /** What the program prints, as JSON. A lab that loses a guest may stand still for good. */
 export const inLab = <A, I>(part: Part, result: Schema.Schema<A, I>) =>
   once(part, result).pipe(
-    Effect.timeoutOption("20 minutes"),
+    Effect.timeoutOption("30 minutes"),
     Effect.repeat({ until: Option.isSome, times: 2 }),
     Effect.flatMap(Option.match({ onNone: () => Effect.dieMessage("the lab stood still"), onSome: Effect.succeed }))
   )

@@ -5,5 +5,6 @@ import * as Schema from "effect/Schema"
 export const Samples = Schema.Struct({ agent: Schema.Number, result: Schema.Number })
 export type Samples = typeof Samples.Type
 
-export const Sides = Schema.Struct({ capsa: Schema.Array(Samples), qemu: Schema.Array(Samples) })
+/** `first`: capsa's first of the process; the others are of one that has launched many. */
+export const Sides = Schema.Struct({ first: Samples, capsa: Schema.Array(Samples), qemu: Schema.Array(Samples) })
 export type Sides = typeof Sides.Type

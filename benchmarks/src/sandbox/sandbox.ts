@@ -10,23 +10,25 @@ import { inLab } from "../lab/run.ts"
 import { compare, type Row, row } from "../report.ts"
 import { Sides } from "./samples.ts"
 
-const rounds = 10
+const rounds = 20
 
 const inside = Bun.fileURLToPath(new URL("inside.ts", import.meta.url))
 
 const speed = Effect.gen(function* () {
   const { vmlinux, initrd } = yield* GuestImages.tiny
   const part = { program: inside, arguments: [vmlinux, initrd, String(rounds)] }
-  const { capsa, qemu } = yield* inLab(part, Sides)
-  return (["agent", "result"] as const).flatMap((point) =>
+  const { capsa, first, qemu } = yield* inLab(part, Sides)
+  const names = { agent: "launch to the agent's greeting", result: "launch to the first command's result" }
+  const sides = (["agent", "result"] as const).flatMap((point) =>
     compare(
-      { agent: "launch to the agent's greeting", result: "launch to the first command's result" }[point],
+      names[point],
       "virtual ms",
       capsa.map((samples) => samples[point]),
       "QEMU microvm",
       qemu.map((samples) => samples[point])
     )
   )
+  return [...sides, row(`${names.result}, of a process's first`, "virtual ms", [first.result])]
 })
 
 const sizes = Effect.map(
